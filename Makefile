@@ -1,0 +1,41 @@
+# The first minute: `make repro` sets everything up and ends in the report, `make test` checks it.
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# DVC starts the stages' `python` and `accelerate` from here.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint format preset
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@echo; echo "presets: $(patsubst presets/%.yaml,%,$(wildcard presets/*.yaml))"
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@touch $@
+
+repro: $(READY)  ## render or fetch the data set, train, sample, compare, report
+	$(BIN)/dvc repro
+	@echo "report: metrics/report/index.html"
+
+test: $(READY)  ## unit tests and one run of the smoke preset in a temporary clone
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style, formatting and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+format: $(READY)  ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+preset: $(READY)  ## write a preset into params.yaml: make preset NAME=tiles DATA=/path/to/tiles
+	$(BIN)/python -m pipeline.io.presets "$(NAME)" $(if $(DATA),--data "$(DATA)")

@@ -1,0 +1,88 @@
+"""Photos, label masks and silhouettes as PNG files of the prepared and synthetic sets.
+
+A mask is a palette PNG whose index is the class: a label map to a program and a coloured picture
+to a person.
+"""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.io.atomic import write_bytes
+from pipeline.io.errors import UserError
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A photo as uint8 H×W×3 (RGB).
+
+    Raises:
+        UserError: the file is missing or is no image.
+    """
+    with _open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 H×W×3 array as PNG."""
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, image.shape
+    _write_png(path, Image.fromarray(image))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """A label mask as uint8 H×W of class indices.
+
+    Raises:
+        UserError: the file is missing, no image, or neither a palette nor a grey PNG.
+    """
+    with _open(path) as image:
+        if image.mode not in ("P", "L"):
+            raise UserError(f"{path}: mode {image.mode}, expected a palette PNG of class indices")
+        return np.array(image)
+
+
+def write_mask(path: Path, labels: np.ndarray, colours: list[tuple[int, int, int]]) -> None:
+    """Write uint8 H×W class indices as a palette PNG, class *c* shown in `colours[c]`."""
+    assert labels.dtype == np.uint8 and labels.ndim == 2, (labels.dtype, labels.shape)
+    assert labels.max(initial=0) < len(colours), (labels.max(), len(colours))
+    height, width = labels.shape
+    image = Image.frombytes("P", (width, height), labels.tobytes())
+    image.putpalette([channel for colour in colours for channel in colour])
+    _write_png(path, image)
+
+
+def read_silhouette(path: Path) -> np.ndarray:
+    """The object's silhouette as bool H×W (True on the object)."""
+    with _open(path) as image:
+        return np.array(image.convert("L")) > 127
+
+
+def write_silhouette(path: Path, silhouette: np.ndarray) -> None:
+    """Write a bool H×W array as grey PNG of 0 and 255."""
+    assert silhouette.dtype == np.bool_ and silhouette.ndim == 2, silhouette.dtype
+    _write_png(path, Image.fromarray(silhouette.astype(np.uint8) * 255))
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path)
+        image.load()
+        return image
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise UserError(f"{path}: cannot be read as an image: {error}") from None
+
+
+def _write_png(path: Path, image: Image.Image) -> None:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=6)
+    write_bytes(path, buffer.getvalue())

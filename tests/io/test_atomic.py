@@ -1,0 +1,47 @@
+import json
+import os
+
+import pytest
+
+from pipeline.io.atomic import output_folder, write_bytes, write_json
+
+
+def test_an_exception_leaves_the_old_folder_and_nothing_else(tmp_path):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "old").write_text("kept")
+
+    def fail():
+        with output_folder(target) as work:
+            (work / "new").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (target / "old").read_text() == "kept"
+
+
+def test_success_replaces_the_folder_whole(tmp_path):
+    target = tmp_path / "deep" / "out"
+    for content in ("first", "second"):
+        with output_folder(target) as work:
+            (work / content).write_text(content)
+    assert [p.name for p in target.iterdir()] == ["second"]
+    assert [p.name for p in target.parent.iterdir()] == ["out"]
+
+
+def test_a_hard_link_to_the_old_file_keeps_its_bytes(tmp_path):
+    target, cache = tmp_path / "file", tmp_path / "cache"
+    write_bytes(target, b"one")
+    os.link(target, cache)
+    write_bytes(target, b"two")
+    assert (target.read_bytes(), cache.read_bytes()) == (b"two", b"one")
+
+
+def test_json_refuses_what_is_no_json_and_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+    write_json(tmp_path / "x.json", {"loss": 0.5})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"loss": 0.5}

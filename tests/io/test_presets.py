@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.io.errors import UserError
+from pipeline.io.params import read_yaml
+from pipeline.io.presets import compose, write_params
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+
+DEMO = """\
+seed: 0  # of everything
+segmenters:
+  training:
+    steps: 10  # optimiser steps
+  mixes:
+    real_all:
+      real: all
+    real_16:
+      real: 16
+subsets:
+  mould:
+    classes: 1
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "demo.yaml").write_text(DEMO)
+    return tmp_path
+
+
+def test_a_preset_changes_leaves_and_keeps_comments(folder):
+    (folder / "big.yaml").write_text("segmenters:\n  training:\n    steps: 99\n")
+    write_params(compose("big", folder), folder / "params.yaml")
+    text = (folder / "params.yaml").read_text()
+    assert text == DEMO.replace("steps: 10", "steps: 99")
+
+
+def test_mixes_are_replaced_whole_and_subsets_added(folder):
+    (folder / "two.yaml").write_text(
+        "segmenters:\n  mixes:\n    synthetic:\n      real: 0\nsubsets:\n  mine:\n    classes: 2\n"
+    )
+    params = compose("two", folder)
+    assert list(params["segmenters"]["mixes"]) == ["synthetic"]
+    assert list(params["subsets"]) == ["mould", "mine"]
+
+
+def test_a_preset_extends_another(folder):
+    (folder / "a.yaml").write_text("seed: 1\nsegmenters:\n  training:\n    steps: 1\n")
+    (folder / "b.yaml").write_text("extends: a\nseed: 2\n")
+    params = compose("b", folder)
+    assert (params["seed"], params["segmenters"]["training"]["steps"]) == (2, 1)
+
+
+def test_a_misspelt_parameter_is_named(folder):
+    (folder / "bad.yaml").write_text("segmenters:\n  training:\n    stepz: 1\n")
+    with pytest.raises(UserError, match=r"segmenters\.training\.stepz: not a parameter"):
+        compose("bad", folder)
+
+
+def test_an_unknown_preset_lists_the_known(folder):
+    with pytest.raises(UserError, match="got 'nope', expected one of demo"):
+        compose("nope", folder)
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_composes(path, tmp_path):
+    write_params(compose(path.stem, PRESETS), tmp_path / "params.yaml")
+    assert read_yaml(tmp_path / "params.yaml").keys() == read_yaml(PRESETS / "demo.yaml").keys()
