@@ -19,6 +19,7 @@ $(READY): requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@$(BIN)/python -m pipeline.reporting.plots_template
 	@touch $@
 
 repro: $(READY)  ## render or fetch the data set, train, sample, compare, report
