@@ -1,0 +1,25 @@
+"""The silhouette of the photographed object: where a defect can be and where it cannot."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def threshold_silhouette(image: np.ndarray, labels: np.ndarray, threshold: int) -> np.ndarray:
+    """The object on a dark background, as bool H×W.
+
+    A pixel belongs to the object if its brightest channel exceeds `threshold`, or if it is
+    labelled (black mould at the rim would otherwise bite a piece out of the fruit). Of those the
+    largest connected part is kept, and holes in it are filled.
+
+    Args:
+        image: uint8 H×W×3.
+        labels: uint8 H×W, 0 = background.
+        threshold: 0…254.
+    """
+    bright = (image.max(axis=2) > threshold) | (labels > 0)
+    parts, total_parts = ndimage.label(bright)
+    if total_parts == 0:
+        return bright
+    sizes = np.bincount(parts.ravel())[1:]
+    largest = parts == 1 + int(sizes.argmax())
+    return ndimage.binary_fill_holes(largest)
