@@ -1,0 +1,158 @@
+"""The page's figures: matplotlib drawings as SVG text that takes its colours from the page.
+
+Colours are replaced by CSS variables after drawing, so one drawing serves the light and the dark
+page. The data's are those of Okabe and Ito, which colour-blind readers tell apart; every series
+also has a marker or a line style of its own.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+YELLOW, SKY = "#e69f00", "#56b4e9"
+INK, GRID = "#010203", "#040506"
+THEMED = {
+    INK: "var(--ink)",
+    GRID: "var(--line)",
+    BLUE: "var(--blue)",
+    ORANGE: "var(--orange)",
+    GREEN: "var(--green)",
+    PURPLE: "var(--purple)",
+}
+PANEL_WIDTH_IN = 4.9
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "lemonade",
+    "font.size": 11,
+    "font.family": "sans-serif",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+}
+KINDS: dict[str, tuple[str, str]] = {
+    "real": (BLUE, "o"),
+    "synthetic": (ORANGE, "s"),
+    "real and synthetic": (GREEN, "D"),
+}
+LINE_STYLES = [
+    (colour, line)
+    for line in ("-", "--", ":")
+    for colour in (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY)
+]
+
+
+def mix_chart(runs: pd.DataFrame, kinds: Mapping[str, str], baselines: Mapping[str, str]) -> str:
+    """Defect IoU of one architecture: a row per mix, a small mark per seed, a large one the mean.
+
+    Args:
+        runs: mix, seed, defect_iou, in the order of the rows.
+        kinds: of each mix, what it holds: a key of `KINDS`.
+        baselines: of each mix, the mix it is compared with; a tick shows that one's mean.
+    """
+    mixes = list(dict.fromkeys(runs["mix"]))
+    means = runs.groupby("mix")["defect_iou"].mean()
+    with _drawing(0.9 + 0.34 * len(mixes)) as figure:
+        axes = figure.subplots()
+        for row, mix in enumerate(mixes):
+            colour, marker = KINDS[kinds[mix]]
+            points = runs.loc[runs["mix"] == mix, "defect_iou"]
+            reference = means[baselines[mix]]
+            axes.plot([reference, means[mix]], [row, row], color=colour, lw=2, alpha=0.45)
+            axes.plot([reference] * 2, [row - 0.3, row + 0.3], color=INK, lw=1.4)
+            axes.plot(points, [row] * len(points), marker, color=colour, ms=5, alpha=0.55, mew=0)
+            axes.plot([means[mix]], [row], marker, color=colour, ms=9, mew=0)
+        axes.set_yticks(range(len(mixes)), mixes)
+        axes.set_ylim(len(mixes) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("defect IoU on the real test photos")
+        _pad_within_unit(axes)
+        return _svg(figure)
+
+
+def training_chart(curve: pd.DataFrame) -> str:
+    """Loss of the diffusion training over steps, and the validation loss where it was measured."""
+    with _drawing(2.9) as figure:
+        axes = figure.subplots()
+        axes.plot(curve["step"], curve["loss"], color=BLUE, lw=1.6, label="training")
+        if "val_loss" in curve and curve["val_loss"].notna().any():
+            held_out = curve.dropna(subset=["val_loss"])
+            axes.plot(
+                held_out["step"], held_out["val_loss"], color=ORANGE, lw=1.6, ls="--",
+                label="validation",
+            )  # fmt: skip
+            axes.legend(loc="upper right")
+        if curve["loss"].min() > 0 and curve["loss"].max() > 8 * curve["loss"].min():
+            axes.set_yscale("log")
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss")
+        return _svg(figure)
+
+
+def validation_chart(curves: pd.DataFrame) -> str:
+    """Defect IoU on the validation photos while the segmenters of one architecture train.
+
+    Args:
+        curves: mix, seed, step, val_defect_iou; a line is the mean over seeds.
+    """
+    mixes = list(dict.fromkeys(curves["mix"]))
+    with _drawing(2.9 + 0.22 * len(mixes)) as figure:
+        axes = figure.subplots()
+        for mix, (colour, line) in zip(mixes, LINE_STYLES * len(mixes), strict=False):
+            mean = curves[curves["mix"] == mix].groupby("step")["val_defect_iou"].mean()
+            axes.plot(mean.index, mean, color=colour, ls=line, lw=1.6, label=mix)
+        axes.set_xlabel("step")
+        axes.set_ylabel("defect IoU, validation")
+        figure.legend(loc="outside lower left", fontsize=10)
+        return _svg(figure)
+
+
+@contextmanager
+def _drawing(height_in: float) -> Iterator[Figure]:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(PANEL_WIDTH_IN, height_in), layout="constrained")
+        figure.patch.set_visible(False)
+        yield figure
+
+
+def _pad_within_unit(axes: Axes) -> None:
+    """Widen the x axis so that no mark is cut, and keep it within what an IoU can be."""
+    low, high = axes.get_xlim()
+    low, high = max(low - 0.02, -0.02), min(high + 0.02, 1.02)
+    axes.set_xlim(low, high)
+
+
+def _svg(figure: Figure) -> str:
+    """The drawing as an `<svg>` element without fixed size, in the page's colours and font."""
+    for axes in figure.axes:
+        axes.patch.set_visible(False)
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # several drawings share one page
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r"font: (\d+(?:\.\d+)?px) [^;\"]*", r"font-size: \1", text)
+    for colour, variable in THEMED.items():
+        text = text.replace(colour, variable)
+    return text.replace("<svg ", '<svg aria-hidden="true" ', 1)

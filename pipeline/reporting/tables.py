@@ -1,0 +1,103 @@
+"""The report's tables: means over seeds, differences to the baseline, the headline figures.
+
+The segmenters' pixel counts arrive here as scores: one row per architecture, mix and seed with
+`defect_iou` (each defect class's IoU over all test pixels, averaged over the classes) and `miou`
+(IoU averaged over classes with background and over photos, the thesis's macro-imagewise mIoU).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DECIMALS = 4
+CURVE_ROWS = 500
+
+
+def seed_means(scores: pd.DataFrame, by: list[str], figures: list[str]) -> pd.DataFrame:
+    """Mean and sample standard deviation over seeds of each figure, in the order of the rows.
+
+    Returns:
+        One row per combination of `by`: those columns, `seeds`, and for each figure `<figure>`
+        and `<figure>_sd` (NaN with one seed).
+    """
+    grouped = scores.groupby(by, sort=False)
+    columns = {"seeds": grouped["seed"].nunique()}
+    for figure in figures:
+        columns[figure] = grouped[figure].mean()
+        columns[f"{figure}_sd"] = grouped[figure].std(ddof=1)
+    return pd.DataFrame(columns).reset_index()
+
+
+def mix_table(
+    scores: pd.DataFrame, gained: pd.DataFrame, baselines: Mapping[str, str]
+) -> pd.DataFrame:
+    """One row per architecture and mix: means, their spread, and the difference to the baseline.
+
+    Args:
+        scores: architecture, mix, seed, defect_iou, miou.
+        gained: the result of `differences.differences`.
+        baselines: the mix that each mix is compared with.
+    """
+    means = seed_means(scores, ["architecture", "mix"], ["defect_iou", "miou"])
+    means["baseline"] = means["mix"].map(baselines)
+    gained = gained.drop(columns="baseline")
+    return means.merge(gained, on=["architecture", "mix"], how="left")
+
+
+def summary(table: pd.DataFrame, common: str, synthetic: set[str]) -> dict[str, dict[str, Any]]:
+    """The headline figures of each architecture.
+
+    `best_mix` is the mix with synthetic pairs that gained most over its own baseline, and `gain`
+    that difference in defect IoU; both are left out where no mix holds synthetic pairs.
+
+    Args:
+        table: the result of `mix_table`.
+        common: the common baseline mix, `segmenters.baseline`.
+        synthetic: the mixes that hold synthetic pairs.
+    """
+    headline: dict[str, dict[str, Any]] = {}
+    for architecture, part in table.groupby("architecture", sort=False):
+        base = part[part["mix"] == common].iloc[0]
+        figures: dict[str, Any] = {
+            "defect_iou": round(float(base["defect_iou"]), DECIMALS),
+            "miou": round(float(base["miou"]), DECIMALS),
+        }
+        rivals = part[part["mix"].isin(synthetic)].dropna(subset=["difference"])
+        if len(rivals):
+            best = rivals.loc[rivals["difference"].idxmax()]
+            figures["gain"] = round(float(best["difference"]), DECIMALS)
+            figures["best_mix"] = best["mix"]
+        headline[str(architecture)] = figures
+    return headline
+
+
+def iou_per_mix(table: pd.DataFrame) -> pd.DataFrame:
+    """What DVC plots: architecture, mix, `run` (both in one label), defect_iou, miou, seeds."""
+    run = table["architecture"] + ", " + table["mix"]
+    columns = ["architecture", "mix", "run", "defect_iou", "defect_iou_sd", "miou", "miou_sd"]
+    return table.assign(run=run)[columns].round(DECIMALS)
+
+
+def training_curve(curve: pd.DataFrame) -> pd.DataFrame:
+    """step, loss and val_loss (NaN where it was not measured) in at most `CURVE_ROWS` rows.
+
+    Each row is the mean of as many measured ones, at the last one's step.
+    """
+    every = max(1, -(-len(curve) // CURVE_ROWS))
+    means = {"step": "last", "loss": "mean", "val_loss": "mean"}
+    return curve.groupby(np.arange(len(curve)) // every).agg(means).round(6)
+
+
+def parameters_in_use(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters without the blocks of kinds and subsets that are not selected."""
+    shown = dict(params)
+    if "subsets" in shown:
+        shown["subsets"] = {params["subset"]: params["subsets"][params["subset"]]}
+    kind = params["image_dm"]["kind"]
+    keep = ("kind", kind, "finetune")
+    shown["image_dm"] = {
+        name: params["image_dm"][name] for name in keep if name in params["image_dm"]
+    }
+    return shown
