@@ -1,0 +1,171 @@
+"""The synthetic set: drawn pairs as files, and the folder `data/synthetic` made of them.
+
+A pair's files are written one by one into a store that outlives a killed run; its photo comes
+last, so a pair is finished as soon as its photo exists. The output folder is made of hard links
+to the store where the file system allows them.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from pipeline.data.export import write_coco, write_image_folder_metadata
+from pipeline.io.images import (
+    read_image,
+    read_mask,
+    sha256_of,
+    write_image,
+    write_mask,
+    write_silhouette,
+)
+from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
+
+GRID_FILE = "grid.png"
+GRID_PAIRS = 24
+GRID_COLUMNS = 8
+GRID_GAP = 2
+GRID_SMALLEST_TILE = 96  # smaller photos are enlarged by a whole factor
+
+
+@dataclass(frozen=True)
+class SyntheticPair:
+    """What is known of a pair beside its files; a row of the manifest."""
+
+    index: int
+    seed: int
+    mask_id: str
+    has_object: bool
+
+    @property
+    def id(self) -> str:
+        """The name of the pair's files."""
+        return pair_id(self.index)
+
+    def files(self) -> dict[str, str | None]:
+        """Paths of photo, mask and silhouette relative to the set's folder."""
+        name = f"{self.id}.png"
+        silhouette = f"objects/{name}" if self.has_object else None
+        return {"image": f"images/{name}", "mask": f"masks/{name}", "object": silhouette}
+
+
+def pair_id(index: int) -> str:
+    """The id of the synthetic pair of that index."""
+    return f"synthetic_{index:06d}"
+
+
+def is_finished(store: Path, index: int) -> bool:
+    """Whether all files of the pair are in the store."""
+    return (store / f"images/{pair_id(index)}.png").exists()
+
+
+def store_pair(
+    store: Path,
+    pair: SyntheticPair,
+    image: np.ndarray,
+    mask: np.ndarray,
+    silhouette: np.ndarray | None,
+    classes: list[ClassInfo],
+) -> None:
+    """Write a pair's files, the photo last.
+
+    Args:
+        store: folder that outlives the run.
+        pair: its names.
+        image: uint8 H×W×3.
+        mask: uint8 H×W, class indices.
+        silhouette: bool H×W, or None.
+        classes: background first; give the mask its colours.
+    """
+    files = pair.files()
+    write_mask(store / files["mask"], mask, [item.colour for item in classes])
+    if silhouette is not None:
+        write_silhouette(store / files["object"], silhouette)
+    write_image(store / files["image"], image)
+
+
+def write_synthetic_set(
+    folder: Path,
+    store: Path,
+    pairs: list[SyntheticPair],
+    classes: list[ClassInfo],
+    drawn_by: dict[str, Any],
+) -> None:
+    """Fill `folder` with finished pairs, their manifest, the exports and an overview.
+
+    Args:
+        folder: empty folder.
+        store: where `store_pair` wrote them.
+        pairs: all of them finished.
+        classes: background first.
+        drawn_by: columns that are the same for every pair (guidance, sampler, steps).
+    """
+    rows = [_row(folder, store, pair, classes, drawn_by) for pair in pairs]
+    frame = pd.DataFrame(rows)
+    write_classes(folder, classes)
+    write_manifest(folder, frame)
+    write_coco(folder, frame, classes)
+    write_image_folder_metadata(folder, frame)
+    write_image(folder / GRID_FILE, overview(folder, frame.head(GRID_PAIRS), classes))
+
+
+def _row(
+    folder: Path,
+    store: Path,
+    pair: SyntheticPair,
+    classes: list[ClassInfo],
+    drawn_by: dict[str, Any],
+) -> dict[str, Any]:
+    files = pair.files()
+    for path in filter(None, files.values()):
+        _place(store / path, folder / path)
+    present = np.unique(read_mask(folder / files["mask"]))
+    return {
+        "id": pair.id,
+        **files,
+        "index": pair.index,
+        "seed": pair.seed,
+        "mask_id": pair.mask_id,
+        **drawn_by,
+        "classes": [classes[index].name for index in present if index > 0],
+        "image_sha256": sha256_of(folder / files["image"]),
+        "mask_sha256": sha256_of(folder / files["mask"]),
+    }
+
+
+def _place(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def overview(folder: Path, frame: pd.DataFrame, classes: list[ClassInfo]) -> np.ndarray:
+    """A picture of the given pairs, each photo above its coloured mask, as uint8 H×W×3."""
+    palette = np.array([item.colour for item in classes], dtype=np.uint8)
+    tiles = [
+        np.concatenate(
+            [read_image(folder / row["image"]), palette[read_mask(folder / row["mask"])]]
+        )
+        for row in frame.to_dict("records")
+    ]  # each 2H×W×3
+    height, width = tiles[0].shape[:2]
+    factor = max(1, -(-GRID_SMALLEST_TILE // width))
+    height, width = height * factor, width * factor
+    lines = -(-len(tiles) // GRID_COLUMNS)
+    columns = min(len(tiles), GRID_COLUMNS)
+    size = (columns * (width + GRID_GAP) + GRID_GAP, lines * (height + 3 * GRID_GAP) + GRID_GAP)
+    canvas = Image.new("RGB", size, "white")
+    for i, tile in enumerate(tiles):
+        line, column = divmod(i, GRID_COLUMNS)
+        left = GRID_GAP + column * (width + GRID_GAP)
+        top = GRID_GAP + line * (height + 3 * GRID_GAP)
+        enlarged = Image.fromarray(tile).resize((width, height), Image.Resampling.NEAREST)
+        canvas.paste(enlarged, (left, top))
+    return np.array(canvas)

@@ -1,0 +1,87 @@
+"""What is written down while a model trains: the loss curve, and which weights were the best.
+
+The monitors are those of the thesis (section 6.2.1): its own choice, the training loss averaged
+over an epoch, and the alternatives it names, a validation loss and every N steps.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pipeline.io.atomic import write_text
+
+COLUMNS = ("step", "epoch", "loss", "loss_mse", "loss_vb", "val_loss", "lr")
+
+
+@dataclass
+class Record:
+    """All figures of a training so far; plain numbers, so that it saves as JSON exactly."""
+
+    steps_done: int = 0
+    seconds: float = 0.0
+    curve: list[list[float | None]] = field(default_factory=list)  # rows in the order of COLUMNS
+    window: list[list[float]] = field(default_factory=list)  # losses of the steps since that row
+    epoch_losses: list[float] = field(default_factory=list)  # of the steps of this epoch
+    best_step: int | None = None
+    best_value: float | None = None  # None: nothing was measured (monitor `every`)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON-able dict."""
+        return asdict(self)
+
+    def add_losses(self, loss: float, mse: float, vb: float) -> None:
+        """Count one finished step."""
+        self.steps_done += 1
+        self.window.append([loss, mse, vb])
+        self.epoch_losses.append(loss)
+
+    def close_window(self, epoch: int, val_loss: float | None, learning_rate: float) -> None:
+        """Write a row of the curve: means over the steps since the last one."""
+        means = [math.fsum(column) / len(self.window) for column in zip(*self.window, strict=True)]
+        self.curve.append([self.steps_done, epoch, *means, val_loss, learning_rate])
+        self.window.clear()
+
+    def close_epoch(self) -> float:
+        """The mean training loss of the epoch that just ended."""
+        mean = math.fsum(self.epoch_losses) / len(self.epoch_losses)
+        self.epoch_losses.clear()
+        return mean
+
+    def is_best(self, value: float | None) -> bool:
+        """Note a monitored value; True if it is the lowest so far, or if none was measured."""
+        if value is not None and self.best_value is not None and value >= self.best_value:
+            return False
+        self.best_step, self.best_value = self.steps_done, value
+        return True
+
+
+def write_curve(folder: Path, record: Record) -> None:
+    """Write curve.csv (COLUMNS; losses are means since the row before) and curve.png."""
+    lines = [",".join(COLUMNS)]
+    for row in record.curve:
+        lines.append(",".join("" if figure is None else repr(figure) for figure in row))
+    write_text(folder / "curve.csv", "\n".join(lines) + "\n")
+    _draw_curve(folder / "curve.png", record)
+
+
+def _draw_curve(path: Path, record: Record) -> None:
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for column, label in (("loss", "training"), ("val_loss", "validation, averaged weights")):
+        index = COLUMNS.index(column)
+        points = [(row[0], row[index]) for row in record.curve if row[index] is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
+    if record.best_step is not None:
+        axes.axvline(record.best_step, color="grey", linestyle=":", label="best")
+    axes.set(xlabel="step", ylabel="loss")
+    axes.set_yscale("log")
+    axes.legend()
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png", dpi=100)
+    temporary.replace(path)

@@ -1,0 +1,176 @@
+"""Drawing images from a conditional diffusion model by one of several samplers.
+
+Samplers are schedulers of diffusers, each built so that it is right for any number of steps:
+`ddpm` (Ho et al. 2020; learned variance: Nichol & Dhariwal 2021) and `ddim` (Song et al. 2020) run
+on the respaced process, since diffusers' own spacings assume a divisor of T or miss the last
+timestep; `dpmsolver++` (Lu et al. 2022) is given its timesteps. All of them get x₀, clipped if so
+set, whatever the network predicts.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pipeline.diffusion.guidance import predict
+from pipeline.diffusion.respacing import respaced_betas, respaced_timesteps, solver_timesteps
+from pipeline.diffusion.schedules import DiffusionSettings, make_betas, to_x0
+from pipeline.io.errors import UserError
+from pipeline.io.params import Settings
+
+IMAGE_CHANNELS = 3
+
+
+class SamplerSettings(Settings):
+    """How one image is drawn."""
+
+    sampler: Literal["ddpm", "ddim", "dpmsolver++"] = "dpmsolver++"
+    steps: int = Field(default=20, ge=1)  # at most the training's timesteps
+    spacing: Literal["even", "quadratic"] = "even"  # quadratic: more of the steps at little noise
+    guidance: float = Field(default=0.0, ge=0)  # s of the thesis's equation 3.12; w = 1 + s
+    eta: float = Field(default=0.0, ge=0, le=1)  # ddim only: 0 deterministic … 1 as noisy as ddpm
+    clip: bool = True  # clip each predicted x₀ to [−1, 1]
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast of the network
+
+    @model_validator(mode="after")
+    def _eta_is_used(self) -> "SamplerSettings":
+        if self.eta > 0 and self.sampler != "ddim":
+            raise ValueError(f"eta 0 with sampler {self.sampler}: only ddim has an eta")
+        return self
+
+
+class SamplingSettings(SamplerSettings):
+    """How a synthetic set is drawn (section `sampling` of params.yaml)."""
+
+    count: int = Field(ge=1)  # pairs
+    batch_size: int = Field(ge=1)  # images in one pass of the network (twice that with guidance)
+    checkpoint: Literal["best", "last"]  # weights of which moment of the training
+
+
+class Sampler:
+    """One run from noise to images; `timesteps` are the original ones, from noisy to clean."""
+
+    def __init__(self, timesteps: np.ndarray, step: Callable[..., Tensor]) -> None:
+        """`step(i, x0, variance, x, generators)` gives the x after the i-th of `timesteps`."""
+        self.timesteps = [int(t) for t in timesteps]
+        self.step = step
+
+
+def ddpm(alphas_cumprod: np.ndarray, settings: SamplerSettings) -> Sampler:
+    """Ancestral sampling of the respaced process, variance learned or β̃."""
+    timesteps = respaced_timesteps(len(alphas_cumprod), settings.steps, settings.spacing)
+    schedulers = {
+        kind: DDPMScheduler(
+            num_train_timesteps=settings.steps,
+            trained_betas=respaced_betas(alphas_cumprod, timesteps),
+            prediction_type="sample",
+            clip_sample=False,
+            variance_type=kind,
+        )
+        for kind in ("fixed_small", "learned_range")
+    }
+
+    def step(i: int, x0: Tensor, variance: Tensor | None, x: Tensor, generators: list) -> Tensor:
+        scheduler = schedulers["fixed_small" if variance is None else "learned_range"]
+        output = x0 if variance is None else torch.cat([x0, variance], dim=1)  # N×C or N×2C
+        t = settings.steps - 1 - i
+        return scheduler.step(output, t, x, generator=generators).prev_sample
+
+    return Sampler(timesteps[::-1], step)
+
+
+def ddim(alphas_cumprod: np.ndarray, settings: SamplerSettings) -> Sampler:
+    """DDIM on the respaced process, where diffusers' stride T // steps is always 1."""
+    timesteps = respaced_timesteps(len(alphas_cumprod), settings.steps, settings.spacing)
+    scheduler = DDIMScheduler(
+        num_train_timesteps=settings.steps,
+        trained_betas=respaced_betas(alphas_cumprod, timesteps),
+        prediction_type="sample",
+        clip_sample=False,
+    )
+    scheduler.set_timesteps(settings.steps)
+
+    def step(i: int, x0: Tensor, variance: Tensor | None, x: Tensor, generators: list) -> Tensor:
+        t = settings.steps - 1 - i
+        return scheduler.step(x0, t, x, eta=settings.eta, generator=generators).prev_sample
+
+    return Sampler(timesteps[::-1], step)
+
+
+def dpmsolver(alphas_cumprod: np.ndarray, settings: SamplerSettings) -> Sampler:
+    """DPM-Solver++(2M): deterministic, second order, for 10 to 30 steps."""
+    total = len(alphas_cumprod)
+    timesteps = solver_timesteps(total, settings.steps, settings.spacing)[::-1]
+    scheduler = DPMSolverMultistepScheduler(
+        num_train_timesteps=total,
+        trained_betas=respaced_betas(alphas_cumprod, np.arange(total)),
+        prediction_type="sample",
+    )
+    scheduler.set_timesteps(timesteps=timesteps)
+
+    def step(i: int, x0: Tensor, variance: Tensor | None, x: Tensor, generators: list) -> Tensor:
+        return scheduler.step(x0, scheduler.timesteps[i], x).prev_sample
+
+    return Sampler(timesteps, step)
+
+
+SAMPLERS: dict[str, Callable[[np.ndarray, SamplerSettings], Sampler]] = {
+    "ddpm": ddpm,
+    "ddim": ddim,
+    "dpmsolver++": dpmsolver,
+}
+
+
+@torch.no_grad()
+def draw(
+    network: nn.Module,
+    diffusion: DiffusionSettings,
+    conditions: Tensor,
+    generators: list[torch.Generator],
+    settings: SamplerSettings,
+) -> Tensor:
+    """Draw one image for each condition.
+
+    Args:
+        network: maps (x N×3×H×W, timesteps N, condition N×K×H×W) to N×3×H×W, or N×6×H×W with a
+            learned variance; runs in evaluation mode and is left in the mode it was in.
+        diffusion: the process it was trained on.
+        conditions: float N×K×H×W.
+        generators: N CPU generators; the i-th alone provides the noise of the i-th image.
+        settings: sampler, steps, guidance, …
+
+    Returns:
+        float32 N×3×H×W in [−1, 1] on the network's device.
+
+    Raises:
+        UserError: more steps than the training had timesteps.
+    """
+    if settings.steps > diffusion.timesteps:
+        raise UserError(
+            f"sampling.steps: got {settings.steps}, expected at most {diffusion.timesteps}, the "
+            "timesteps the model was trained with"
+        )
+    device = next((weight.device for weight in network.parameters()), conditions.device)
+    conditions = conditions.to(device)
+    alphas_cumprod = torch.cumprod(1 - make_betas(diffusion), dim=0)  # ᾱ, float64, T
+    sampler = SAMPLERS[settings.sampler](alphas_cumprod.numpy(), settings)
+    shape = (IMAGE_CHANNELS, *conditions.shape[2:])
+    x = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)  # N×3×H×W
+    was_training = network.training
+    network.eval()
+    try:
+        for i, t in enumerate(sampler.timesteps):
+            timesteps = torch.full((len(x),), t, device=device)  # N
+            with torch.autocast(device.type, torch.bfloat16, settings.precision == "bf16"):
+                output, variance = predict(network, x, timesteps, conditions, settings.guidance)
+            signal, noise = alphas_cumprod[t].sqrt(), (1 - alphas_cumprod[t]).sqrt()
+            x0 = to_x0(diffusion.prediction, output, x, signal, noise)
+            x0 = x0.clamp(-1.0, 1.0) if settings.clip else x0
+            x = sampler.step(i, x0, variance, x, generators)
+    finally:
+        network.train(was_training)
+    return x.clamp(-1.0, 1.0)

@@ -1,0 +1,141 @@
+"""The forward process: how much noise a timestep holds, and the three ways to predict it away.
+
+Symbols follow Ho et al. 2020 (DDPM) and Nichol & Dhariwal 2021 (cosine schedule): β_t the noise
+added by step t, ᾱ_t the share of the image's variance that is left; x_t = √ᾱ_t·x_0 + √(1−ᾱ_t)·ε.
+`signal` and `noise` name the two factors √ᾱ_t and √(1−ᾱ_t). v is Salimans & Ho 2022, eq. 8 ff.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from pipeline.io.params import Settings
+
+MAX_BETA = 0.999  # Nichol & Dhariwal: keeps the cosine schedule's last steps from being singular
+
+
+class DiffusionSettings(Settings):
+    """The diffusion process and its loss; the defaults are those of Wang et al. 2022 (SDM)."""
+
+    timesteps: int = Field(1000, ge=2)
+    schedule: Literal["linear", "cosine"] = "linear"
+    prediction: Literal["epsilon", "v", "x0"] = "epsilon"
+    loss: Literal["mse", "hybrid"] = "hybrid"
+    snr_clamp: list[float] | None = None
+    defect_weight: float = Field(1.0, ge=0)
+
+    @property
+    def learns_variance(self) -> bool:
+        """Whether the network has three further output channels for the variance."""
+        return self.loss == "hybrid"
+
+    @model_validator(mode="after")
+    def _check_snr_clamp(self) -> "DiffusionSettings":
+        if self.snr_clamp is None:
+            return self
+        if len(self.snr_clamp) != 2 or not 0 <= self.snr_clamp[0] < self.snr_clamp[1]:
+            raise ValueError(f"snr_clamp as [low, high] with 0 ≤ low < high, not {self.snr_clamp}")
+        if self.prediction == "epsilon" and self.snr_clamp[0] > 0:
+            # the weight of an ε-error would be low/SNR, which grows without bound with the noise
+            raise ValueError("snr_clamp with low = 0 where prediction is epsilon")
+        return self
+
+
+def make_betas(settings: DiffusionSettings) -> Tensor:
+    """β of every timestep, float64, shape T."""
+    return SCHEDULES[settings.schedule](settings.timesteps)
+
+
+def linear_betas(timesteps: int) -> Tensor:
+    """1e-4 → 0.02 for T = 1000 (Ho et al. 2020), scaled so that any T ends with the same ᾱ."""
+    scale = 1000 / timesteps
+    return torch.linspace(1e-4 * scale, 0.02 * scale, timesteps, dtype=torch.float64).clamp(
+        max=MAX_BETA
+    )
+
+
+def cosine_betas(timesteps: int) -> Tensor:
+    """Nichol & Dhariwal 2021, eq. 17: ᾱ(τ) = cos²((τ + 0.008)/1.008 · π/2)."""
+    tau = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
+    alpha_bar = torch.cos((tau + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=MAX_BETA)
+
+
+SCHEDULES: dict[str, Callable[[int], Tensor]] = {"linear": linear_betas, "cosine": cosine_betas}
+
+
+class Schedule:
+    """What training needs of β, as float32 tensors of shape T on one device."""
+
+    def __init__(self, betas: Tensor, device: torch.device | str = "cpu") -> None:
+        alpha_bar = torch.cumprod(1 - betas, dim=0)
+        before = torch.cat([torch.ones(1, dtype=betas.dtype), alpha_bar[:-1]])
+        variance = betas * (1 - before) / (1 - alpha_bar)  # β̃, Ho et al. eq. 7
+        # β̃ is 0 at t = 0; its neighbour stands in, as the logarithm is needed
+        variance = torch.cat([variance[1:2], variance[1:]])
+
+        def table(values: Tensor) -> Tensor:
+            return values.float().to(device)
+
+        self.timesteps = len(betas)
+        self.signal = table(alpha_bar.sqrt())
+        self.noise = table((1 - alpha_bar).sqrt())
+        self.snr = table(alpha_bar / (1 - alpha_bar))
+        self.log_beta = table(betas.log())
+        self.log_posterior_variance = table(variance.log())
+        self._mean_of_x0 = table(betas * before.sqrt() / (1 - alpha_bar))
+        self._mean_of_x_t = table((1 - before) * (1 - betas).sqrt() / (1 - alpha_bar))
+
+    def factors(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """`signal` and `noise` of timesteps t (N), as N×1×1×1."""
+        return at(self.signal, t), at(self.noise, t)
+
+    def posterior_mean(self, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        """Mean of q(x_{t−1} | x_t, x_0), Ho et al. 2020 eq. 7; tensors N×3×H×W."""
+        return at(self._mean_of_x0, t) * x0 + at(self._mean_of_x_t, t) * x_t
+
+
+def at(values: Tensor, t: Tensor) -> Tensor:
+    """Entries t (N) of a table (T), as N×1×1×1 to multiply images with."""
+    return values[t].view(-1, 1, 1, 1)
+
+
+def add_noise(x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """x_t of Ho et al. 2020 eq. 4."""
+    return signal * x0 + noise * epsilon
+
+
+def target(prediction: str, x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """What the network should output for `prediction` (epsilon, v or x0)."""
+    return _TARGETS[prediction](x0, epsilon, signal, noise)
+
+
+def to_x0(prediction: str, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+    """The clean image that an output of the network implies."""
+    return _TO_X0[prediction](output, x_t, signal, noise)
+
+
+def to_epsilon(
+    prediction: str, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor
+) -> Tensor:
+    """The noise that an output of the network implies; needs noise > 0."""
+    if prediction == "epsilon":
+        return output
+    return (x_t - signal * to_x0(prediction, output, x_t, signal, noise)) / noise
+
+
+_TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "epsilon": lambda x0, epsilon, signal, noise: epsilon,
+    "v": lambda x0, epsilon, signal, noise: signal * epsilon - noise * x0,
+    "x0": lambda x0, epsilon, signal, noise: x0,
+}
+
+_TO_X0: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "epsilon": lambda output, x_t, signal, noise: (x_t - noise * output) / signal,
+    "v": lambda output, x_t, signal, noise: signal * x_t - noise * output,
+    "x0": lambda output, x_t, signal, noise: output,
+}

@@ -1,0 +1,56 @@
+"""How a diffusion model is trained: section `training` of an image model's parameters."""
+
+import math
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.data.augmentation import GeometricSettings
+from pipeline.diffusion.previews import PreviewSettings
+from pipeline.io.params import Settings
+
+
+class TrainingSettings(Settings):
+    """Length, optimiser, average, precision and monitoring; defaults of Wang et al. 2022 (SDM)."""
+
+    max_steps: int | None = Field(None, ge=1)  # None = no limit
+    max_epochs: int | None = Field(None, ge=1)  # None = no limit; the earlier of both ends it
+    batch_size: int = Field(32, ge=1)  # of all processes together
+    learning_rate: float = Field(1e-4, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    decay: Literal["cosine", "none"] = "none"
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)  # None = gradients are not clipped
+    drop_rate: float = Field(0.0, ge=0, le=1)  # of conditions, for guidance
+    ema_decay: float = Field(0.9999, ge=0, lt=1)
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    gradient_checkpointing: bool = False
+    threads: int | None = Field(None, ge=1)  # None = all cores
+    augment: GeometricSettings = GeometricSettings()
+    monitor: Literal["train_loss", "val_loss", "every"] = "train_loss"
+    evaluate_every_steps: int | None = Field(None, ge=1)  # None = no validation loss
+    log_every_steps: int = Field(50, ge=1)
+    checkpoint_every_s: float = Field(300.0, ge=0)  # 0 = after each step
+    preview: PreviewSettings = PreviewSettings()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "TrainingSettings":
+        if self.max_steps is None and self.max_epochs is None:
+            raise ValueError("max_steps or max_epochs to end the training, not null for both")
+        if self.monitor != "train_loss" and self.evaluate_every_steps is None:
+            raise ValueError(f"evaluate_every_steps as a number with monitor {self.monitor}")
+        return self
+
+    def total_steps(self, total_pairs: int) -> int:
+        """Optimiser steps of the whole training on `total_pairs` pairs."""
+        limits = [] if self.max_steps is None else [self.max_steps]
+        if self.max_epochs is not None:
+            limits.append(math.ceil(self.max_epochs * total_pairs / self.batch_size))
+        return min(limits)
+
+    def learning_rate_at(self, step: int, total_steps: int) -> float:
+        """Learning rate of `step` (from 0): linear warm-up, then constant or cosine to 0."""
+        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        if self.decay == "none":
+            return self.learning_rate * warm
+        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total_steps))

@@ -1,0 +1,292 @@
+"""The U-Net of the Semantic Diffusion Model (Wang et al. 2022, arXiv 2207.00050).
+
+The U-Net of Guided Diffusion (Dhariwal & Nichol 2021): residual blocks that also resample,
+scale-shift time embedding, attention at low resolutions. The image passes the encoder alone; the
+mask enters the middle and the decoder through SPADE. Everything is built of diffusers' blocks.
+
+For small budgets the input may be pixel-unshuffled (Shi et al. 2016), image and mask alike: the
+network then works at 1/factor of the resolution and no pixel of the mask is lost to resizing.
+"""
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.attention_processor import Attention
+from diffusers.models.embeddings import TimestepEmbedding, Timesteps
+from diffusers.models.resnet import ResnetBlock2D
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.io.errors import UserError
+from pipeline.io.params import Settings
+from pipeline.models.spade import EPSILON, SpadeResnetBlock, group_count
+
+IMAGE_CHANNELS = 3
+
+
+class NetworkSettings(Settings):
+    """Size and shape of the network; the defaults are the paper's for 256 px."""
+
+    width: int = Field(256, ge=4)
+    multipliers: list[float] = Field([1, 1, 2, 2, 4, 4], min_length=1)
+    blocks: int = Field(2, ge=1)
+    attention: list[int] = Field([32, 16, 8])
+    head_channels: int = Field(64, ge=1)
+    spade_channels: int = Field(128, ge=1)
+    groups: int = Field(32, ge=1)
+    unshuffle: int = Field(1, ge=1)
+    input_skip: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @field_validator("multipliers")
+    @classmethod
+    def _check_multipliers(cls, multipliers: list[float]) -> list[float]:
+        if min(multipliers) <= 0:
+            raise ValueError("multipliers above 0")
+        return multipliers
+
+
+def build_network(
+    settings: NetworkSettings,
+    condition_channels: int,
+    learns_variance: bool,
+    image_size: tuple[int, int],
+) -> "SpadeUNet":
+    """The network for images of height × width `image_size`.
+
+    `settings.attention` names feature maps by their shorter side in pixels at that size.
+
+    Raises:
+        UserError: the size is not divisible by the total stride, or no level has a side named in
+            `settings.attention`.
+    """
+    levels = range(len(settings.multipliers))
+    strides = [settings.unshuffle * 2**level for level in levels]
+    _check_size(image_size, strides[-1])
+    sides = [min(image_size) // stride for stride in strides]
+    unknown = sorted(set(settings.attention) - set(sides))
+    if unknown:
+        raise UserError(
+            f"network.attention: got {unknown}, but at {image_size[0]}×{image_size[1]} px the "
+            f"levels' feature maps are {sides} px; name some of these ([] = in the middle only)"
+        )
+    return SpadeUNet(
+        condition_channels=condition_channels,
+        out_channels=IMAGE_CHANNELS * (2 if learns_variance else 1),
+        attention_levels=[level for level in levels if sides[level] in settings.attention],
+        **settings.model_dump(exclude={"attention"}),
+    )
+
+
+class SpadeUNet(ModelMixin, ConfigMixin):
+    """Predicts from a noisy image, its timestep and a condition; any height and width that the
+    total stride (unshuffle · 2^(levels − 1)) divides.
+
+    Args:
+        condition_channels: K of the condition tensor.
+        out_channels: 3, or 6 where the variance is learned.
+        width: channels of the first level; level i has width · multipliers[i].
+        blocks: residual blocks a level in the encoder; the decoder has one more.
+        attention_levels: levels (0 = finest) with attention after each block; the middle block
+            always has it.
+        head_channels: channels of an attention head; where they do not divide a level's channels
+            the level has a single head.
+        spade_channels: hidden channels of each SPADE.
+        groups: groups of each GroupNorm, see `group_count`.
+        unshuffle: factor of the pixel-unshuffle at the input and pixel-shuffle at the output.
+        input_skip: add the noisy image to the prediction, times a gain learned from the timestep
+            (starts at 0). Not in the paper. A network of few channels and steps that predicts x0
+            otherwise blurs: it never learns to hand through what little noise leaves visible.
+        dropout: probability within the residual blocks.
+    """
+
+    _supports_gradient_checkpointing = True
+
+    @register_to_config
+    def __init__(
+        self,
+        condition_channels: int,
+        out_channels: int,
+        width: int,
+        multipliers: list[float],
+        blocks: int,
+        attention_levels: list[int],
+        head_channels: int,
+        spade_channels: int,
+        groups: int,
+        unshuffle: int,
+        input_skip: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.gradient_checkpointing = False
+        self.total_stride = unshuffle * 2 ** (len(multipliers) - 1)
+        channels = [round(width * multiplier) for multiplier in multipliers]
+        time_channels = 4 * width
+        self.time_features = Timesteps(width, flip_sin_to_cos=True, downscale_freq_shift=0)
+        self.time_embedding = TimestepEmbedding(width, time_channels)
+        self.conv_in = nn.Conv2d(IMAGE_CHANNELS * unshuffle**2, channels[0], 3, padding=1)
+
+        def plain(inputs: int, outputs: int, down: bool = False) -> ResnetBlock2D:
+            return ResnetBlock2D(
+                in_channels=inputs,
+                out_channels=outputs,
+                temb_channels=time_channels,
+                groups=group_count(groups, inputs),
+                groups_out=group_count(groups, outputs),
+                eps=EPSILON,
+                dropout=dropout,
+                time_embedding_norm="scale_shift",
+                down=down,
+            )
+
+        def spade(inputs: int, outputs: int, up: bool = False) -> SpadeResnetBlock:
+            mask_channels = condition_channels * unshuffle**2
+            return SpadeResnetBlock(
+                inputs, outputs, time_channels, mask_channels, spade_channels, groups, dropout, up
+            )
+
+        def attention(size: int, level: int) -> nn.Module:
+            here = level in attention_levels
+            return _attention(size, head_channels, groups) if here else nn.Identity()
+
+        # Encoder. `skips` lists the channels of every map that the decoder takes up again.
+        self.encoder = nn.ModuleList()
+        current, skips = channels[0], [channels[0]]
+        for level, size in enumerate(channels):
+            for _ in range(blocks):
+                self.encoder.append(_Step(plain(current, size), attention(size, level)))
+                current = size
+                skips.append(current)
+            if level < len(channels) - 1:
+                self.encoder.append(_Step(plain(current, current, down=True), nn.Identity()))
+                skips.append(current)
+
+        self.middle_in = spade(current, current)
+        self.middle_attention = _attention(current, head_channels, groups)
+        self.middle_out = spade(current, current)
+
+        # Decoder. Each step takes a skip, except those that double the resolution.
+        self.decoder = nn.ModuleList()
+        for level in reversed(range(len(channels))):
+            size = channels[level]
+            for _ in range(blocks + 1):
+                block = spade(current + skips.pop(), size)
+                self.decoder.append(_Step(block, attention(size, level), takes_skip=True))
+                current = size
+            if level > 0:
+                self.decoder.append(_Step(spade(size, size, up=True), nn.Identity()))
+
+        self.norm_out = nn.GroupNorm(group_count(groups, current), current, EPSILON)
+        self.conv_out = nn.Conv2d(current, out_channels * unshuffle**2, 3, padding=1)
+        self.input_gain = nn.Linear(time_channels, 1) if input_skip else None
+        self._zero_last_layers()
+
+    def _zero_last_layers(self) -> None:
+        """Each residual branch and the output start at zero (Guided Diffusion); γ and β do not."""
+        for module in self.modules():
+            if isinstance(module, ResnetBlock2D):
+                _zero(module.conv2)
+            elif isinstance(module, Attention):
+                _zero(module.to_out[0])
+        _zero(self.conv_out)
+        if self.input_gain is not None:
+            _zero(self.input_gain)
+
+    def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+        """Predict.
+
+        Args:
+            x: noisy images, float N×3×H×W.
+            timesteps: integer N.
+            condition: float N×K×H×W.
+
+        Returns:
+            float N×3×H×W, or N×6×H×W with a learned variance: its last three channels are the
+            interpolation between log β̃ and log β, −1…1 (not clamped).
+
+        Raises:
+            UserError: height or width is not divisible by the total stride.
+            ValueError: the condition's shape is not N×K×H×W.
+        """
+        self._check_shapes(x, condition)
+        factor, noisy = self.config.unshuffle, x
+        x = functional.pixel_unshuffle(x, factor)  # N×3f²×H/f×W/f
+        condition = functional.pixel_unshuffle(condition, factor)  # N×Kf²×H/f×W/f
+        time = self.time_embedding(self.time_features(timesteps).to(x.dtype))  # N×4·width
+
+        hidden = self.conv_in(x)
+        skips = [hidden]
+        for step in self.encoder:
+            hidden = self._run(step, hidden, time)
+            skips.append(hidden)
+        hidden = self._run(self.middle_in, hidden, time, condition)
+        hidden = self.middle_attention(hidden)
+        hidden = self._run(self.middle_out, hidden, time, condition)
+        for step in self.decoder:
+            if step.takes_skip:
+                hidden = torch.cat([hidden, skips.pop()], dim=1)
+            hidden = self._run(step, hidden, time, condition)
+        hidden = self.conv_out(functional.silu(self.norm_out(hidden)))
+        output = functional.pixel_shuffle(hidden, factor)  # N×out×H×W
+        return output if self.input_gain is None else self._with_input(output, noisy, time)
+
+    def _with_input(self, output: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
+        gain = self.input_gain(functional.silu(time))[:, :, None, None]  # N×1×1×1
+        mean, variance = output[:, :IMAGE_CHANNELS], output[:, IMAGE_CHANNELS:]
+        return torch.cat([mean + gain * noisy, variance], dim=1)
+
+    def _run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return self._gradient_checkpointing_func(module, *inputs)
+        return module(*inputs)
+
+    def _check_shapes(self, x: Tensor, condition: Tensor) -> None:
+        _check_size(x.shape[-2:], self.total_stride)
+        expected = (x.shape[0], self.config.condition_channels, *x.shape[-2:])
+        if tuple(condition.shape) != expected:
+            raise ValueError(
+                f"condition: got shape {tuple(condition.shape)}, expected {expected} "
+                "(batch, classes and silhouette, height, width)"
+            )
+
+
+class _Step(nn.Module):
+    """A residual block, then attention where the level has it."""
+
+    def __init__(self, block: nn.Module, attention: nn.Module, takes_skip: bool = False) -> None:
+        super().__init__()
+        self.block, self.attention, self.takes_skip = block, attention, takes_skip
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.attention(self.block(*inputs))
+
+
+def _attention(channels: int, head_channels: int, groups: int) -> Attention:
+    head = head_channels if channels % head_channels == 0 else channels
+    return Attention(
+        channels,
+        heads=channels // head,
+        dim_head=head,
+        bias=True,
+        norm_num_groups=group_count(groups, channels),
+        eps=EPSILON,
+        residual_connection=True,
+        _from_deprecated_attn_block=True,
+    )
+
+
+def _zero(layer: nn.Module) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def _check_size(size: tuple[int, int], stride: int) -> None:
+    height, width = size
+    if height % stride or width % stride:
+        near = [max(stride, round(side / stride) * stride) for side in size]
+        raise UserError(
+            f"image size: got {height}×{width}, expected both divisible by {stride} "
+            f"(unshuffle · 2^(levels − 1)); take {near[0]}×{near[1]} or fewer network.multipliers"
+        )

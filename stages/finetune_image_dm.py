@@ -1,0 +1,48 @@
+"""Stage finetune-image-dm: the trained model trained on with dropped conditions, for guidance.
+
+Off by default: a model trained with a drop rate from the start needs no finetuning.
+"""
+
+from pathlib import Path
+
+from pipeline.diffusion.finetuning_settings import FinetuneSettings
+from pipeline.io.atomic import output_folder, write_json
+from pipeline.io.errors import run
+from pipeline.io.launch import use_all_gpus
+from pipeline.io.params import read_params, section, value
+
+PREPARED = Path("data/prepared")
+TRAINED = Path("data/models/image_dm")
+OUT = Path("data/models/image_dm_finetuned")
+
+
+def main() -> None:
+    """Write that it is not used, or finetune."""
+    params = read_params()
+    settings = section(FinetuneSettings, "image_dm.finetune", params)
+    if not settings.enabled:
+        with output_folder(OUT) as folder:
+            reason = "image_dm.finetune.enabled is false"
+            write_json(folder / "unused.json", {"used": False, "reason": reason})
+        print(f"finetune-image-dm: not used, {reason}")
+        return
+    # imported here: an unused stage must not wait for torch
+    from pipeline.diffusion.image_model import SdmSettings
+    from pipeline.diffusion.image_training import train_image_model
+    from pipeline.models.conditioning import ConditionSettings
+
+    use_all_gpus("stages.finetune_image_dm")
+    sdm = section(SdmSettings, "image_dm.sdm", params)
+    train_image_model(
+        stage="finetune-image-dm",
+        prepared=PREPARED,
+        out=OUT,
+        settings=sdm.model_copy(update={"training": settings.applied_to(sdm.training)}),
+        condition=section(ConditionSettings, "condition", params),
+        seed=value("seed", params),
+        start=TRAINED,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,94 @@
+"""Schedules against diffusers, predictions against their algebra."""
+
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from pydantic import ValidationError
+
+from pipeline.diffusion.schedules import (
+    DiffusionSettings,
+    Schedule,
+    add_noise,
+    make_betas,
+    target,
+    to_epsilon,
+    to_x0,
+)
+
+NAMES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_betas_equal_those_of_diffusers(schedule):
+    ours = make_betas(DiffusionSettings(schedule=schedule))
+    theirs = DDPMScheduler(1000, beta_schedule=NAMES[schedule], beta_start=1e-4, beta_end=0.02)
+    torch.testing.assert_close(ours.float(), theirs.betas, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("timesteps", [50, 1000, 4000])
+def test_any_number_of_timesteps_ends_in_noise(schedule, timesteps):
+    betas = make_betas(DiffusionSettings(schedule=schedule, timesteps=timesteps))
+    assert betas.shape == (timesteps,) and betas.min() > 0 and betas.max() <= 0.999
+    table = Schedule(betas)
+    assert table.snr[0] > 50 and table.snr[-1] < 1e-4
+    assert (table.snr.diff() < 0).all()
+
+
+def test_linear_schedule_by_hand():
+    betas = make_betas(DiffusionSettings())
+    assert betas[0].item() == pytest.approx(1e-4) and betas[-1].item() == pytest.approx(0.02)
+    assert (1 - betas).prod().item() == pytest.approx(4.036e-5, rel=1e-3)  # ᾱ_T of DDPM
+
+
+def test_noising_keeps_variance_one():
+    schedule = Schedule(make_betas(DiffusionSettings(schedule="cosine")))
+    total = schedule.signal**2 + schedule.noise**2
+    torch.testing.assert_close(total, torch.ones(1000))
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+def test_predictions_convert_back_to_image_and_noise(prediction):
+    torch.manual_seed(0)
+    schedule = Schedule(make_betas(DiffusionSettings(schedule="cosine")))
+    x0, epsilon = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4)
+    signal, noise = schedule.factors(torch.tensor([0, 10, 300, 600, 900]))
+    x_t = add_noise(x0, epsilon, signal, noise)
+    output = target(prediction, x0, epsilon, signal, noise)
+    torch.testing.assert_close(
+        to_x0(prediction, output, x_t, signal, noise), x0, atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        to_epsilon(prediction, output, x_t, signal, noise), epsilon, atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_posterior_equals_one_step_of_diffusers(schedule):
+    betas = make_betas(DiffusionSettings(schedule=schedule))
+    table = Schedule(betas)
+    theirs = DDPMScheduler(trained_betas=betas.numpy(), prediction_type="sample", clip_sample=False)
+    torch.manual_seed(0)
+    x0, x_t = torch.randn(1, 3, 4, 4), torch.randn(1, 3, 4, 4)
+    for t in (1, 500, 999):
+        zero = torch.Generator().manual_seed(7)
+        step = theirs.step(x0, t, x_t, generator=zero).prev_sample
+        z = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(7))
+        deviation = (0.5 * table.log_posterior_variance[t]).exp()
+        mean = table.posterior_mean(x0, x_t, torch.tensor([t]))
+        torch.testing.assert_close(mean + deviation * z, step, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"snr_clamp": [5.0, 0.3]},
+        {"snr_clamp": [1.0]},
+        {"prediction": "epsilon", "snr_clamp": [0.3, 5.0]},
+        {"timesteps": 1},
+        {"schedule": "sigmoid"},
+    ],
+)
+def test_refuses_settings_that_make_no_sense(settings):
+    with pytest.raises(ValidationError):
+        DiffusionSettings(**settings)
