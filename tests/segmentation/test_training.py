@@ -1,0 +1,177 @@
+"""A segmenter learns, is the same twice, and survives being killed."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.data.augmentation import AugmentationSettings
+from pipeline.data.pairs import Pairs
+from pipeline.io.errors import UserError
+from pipeline.models.segmenters import NetworkSettings
+from pipeline.segmentation import training
+from pipeline.segmentation.training import (
+    BudgetSettings,
+    TrainingData,
+    TrainingSettings,
+    train_segmenter,
+)
+
+# the smallest encoder there is; DeepLabv3+ also brings dropout
+NETWORK = NetworkSettings(encoder="tu-tf_mobilenetv3_small_minimal_100", encoder_weights=None)
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def make_pairs(total: int, seed: int) -> Pairs:
+    """Bright squares on grey noise, the square being class 1."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(60, 120, size=(total, 32, 32, 3)).astype(np.uint8)
+    masks = np.zeros((total, 32, 32), np.uint8)
+    for image, mask in zip(images, masks, strict=True):
+        top, left = rng.integers(0, 16, size=2)
+        image[top : top + 14, left : left + 14] = 230
+        mask[top : top + 14, left : left + 14] = 1
+    return Pairs([f"{index:02d}" for index in range(total)], images, masks, None)
+
+
+def make_data(augmentation: AugmentationSettings | None = None) -> TrainingData:
+    return TrainingData(make_pairs(13, 0), make_pairs(4, 1), 2, augmentation)
+
+
+def settings(steps: int, **changes) -> TrainingSettings:
+    budget = BudgetSettings(unit="steps", amount=steps)
+    defaults = {"learning_rate": 3e-3, "batch_size": 4, "validate_every_steps": 2}
+    return TrainingSettings(budget=budget, **(defaults | changes))
+
+
+def train(path, architecture="unet", steps=6, data=None, **changes):
+    return train_segmenter(
+        architecture,
+        NETWORK,
+        settings(steps, **changes),
+        data or make_data(),
+        seed=3,
+        state_path=path,
+        what="test",
+        save_every_s=0,
+    )
+
+
+def weights_of(trained) -> dict[str, torch.Tensor]:
+    return trained.network.state_dict()
+
+
+def assert_equal(first, second) -> None:
+    for name, tensor in weights_of(first).items():
+        assert torch.equal(tensor, weights_of(second)[name]), name
+    assert first.curve.equals(second.curve)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_learns(tmp_path):
+    trained = train(tmp_path / "state", steps=40, validate_every_steps=10)
+    assert trained.curve["val_defect_iou"].iloc[-1] > 0.5
+    assert trained.curve["train_loss"].iloc[-1] < trained.curve["train_loss"].iloc[0] / 2
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("killed_at", [1, 3, 4])
+def test_killed_and_resumed_equals_unbroken(tmp_path, monkeypatch, optimiser, killed_at):
+    """DeepLabv3+ has dropout, so its generator is resumed too."""
+    options = {
+        "architecture": "deeplabv3plus",
+        "data": make_data(AugmentationSettings(horizontal_flip=0.5, contrast=0.3)),
+        "optimiser": optimiser,
+    }
+    unbroken = train(tmp_path / "unbroken", **options)
+    train_step = training._Trainer._train_step
+
+    def killed_step(trainer, step):
+        if step == killed_at:
+            raise KilledError
+        return train_step(trainer, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Trainer, "_train_step", killed_step)
+        with pytest.raises(KilledError):
+            train(tmp_path / "broken", **options)
+    torch.manual_seed(99)  # nothing may hang on the global generator
+    steps_done = []
+    monkeypatch.setattr(
+        training._Trainer,
+        "_train_step",
+        lambda trainer, step: steps_done.append(step) or train_step(trainer, step),
+    )
+    resumed = train(tmp_path / "broken", **options)
+    assert steps_done == list(range(killed_at // 2 * 2, 6))  # from the last validation
+    assert_equal(resumed, unbroken)
+
+
+def test_finished_training_is_not_repeated(tmp_path, monkeypatch):
+    first = train(tmp_path / "state")
+    monkeypatch.setattr(training._Trainer, "_train_step", None)
+    assert_equal(train(tmp_path / "state"), first)
+
+
+def test_keeps_the_weights_of_the_best_validation(tmp_path, monkeypatch):
+    values = iter([0.2, 0.7, 0.7, 0.1])
+    monkeypatch.setattr(training, "reduce_score", lambda *_: next(values))
+    snapshots = {}
+    validate = training._Trainer._validate
+
+    def recorded(trainer, loss):
+        scores = validate(trainer, loss)
+        state = trainer.network.state_dict()
+        snapshots[trainer.state.step] = {name: tensor.clone() for name, tensor in state.items()}
+        return scores
+
+    monkeypatch.setattr(training._Trainer, "_validate", recorded)
+    trained = train(tmp_path / "state", steps=8)
+    assert (trained.best_step, trained.best_value) == (4, 0.7)  # the earlier of two equals
+    for name, tensor in weights_of(trained).items():
+        assert torch.equal(tensor, snapshots[4][name]), name
+
+
+def test_seed_decides_the_weights(tmp_path):
+    first = train(tmp_path / "first", steps=2)
+    other = train_segmenter(
+        "unet", NETWORK, settings(2), make_data(), 4, tmp_path / "other", "test"
+    )
+    name = "network.segmentation_head.0.weight"
+    assert not torch.equal(weights_of(first)[name], weights_of(other)[name])
+
+
+def test_augmentation_leaves_the_pairs_alone(tmp_path):
+    data = make_data(AugmentationSettings(horizontal_flip=1.0, brightness=0.5))
+    before = data.train.images.copy()
+    plain = train(tmp_path / "plain", steps=2)
+    augmented = train(tmp_path / "augmented", steps=2, data=data)
+    assert np.array_equal(data.train.images, before)
+    assert plain.curve["train_loss"].iloc[0] != augmented.curve["train_loss"].iloc[0]
+
+
+def test_budget_in_epochs_validates_after_each(tmp_path):
+    budget = BudgetSettings(unit="epochs", amount=2)
+    chosen = settings(1, validate_every_steps=None).model_copy(update={"budget": budget})
+    trained = train_segmenter("unet", NETWORK, chosen, make_data(), 0, tmp_path / "state", "test")
+    # 13 pairs in batches of 4: a last batch of one is dropped
+    assert trained.total_steps == 6
+    assert trained.curve["step"].tolist() == [3, 6]
+    assert trained.curve["epoch"].tolist() == [1.0, 2.0]
+
+
+def test_refuses_to_monitor_defects_that_are_not_there(tmp_path):
+    val = make_pairs(2, 1)
+    val.masks[:] = 0
+    data = TrainingData(make_pairs(4, 0), val, 2, None)
+    with pytest.raises(UserError, match=r"monitor: .* choose monitor: miou"):
+        train(tmp_path / "state", data=data, monitor="defect_iou")

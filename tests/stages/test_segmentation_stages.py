@@ -1,0 +1,219 @@
+"""filter-unet, compose-mixes and train-segmenters on a set of bright squares, in seconds."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from pipeline.evaluation.overlap import stack_counts
+from pipeline.io.errors import UserError
+from pipeline.io.images import read_mask, sha256_of, write_image, write_mask
+from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
+from pipeline.models.segmenters import Segmenter
+from pipeline.segmentation import training
+from stages import compose_mixes, filter_unet, train_segmenters
+
+REPOSITORY = Path(__file__).parents[2]
+CLASSES = [ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "mould", (9, 200, 30))]
+NETWORK = {"encoder": "tu-tf_mobilenetv3_small_minimal_100", "encoder_weights": None}
+TRAINING = {
+    "learning_rate": 0.003,
+    "batch_size": 4,
+    "budget": {"unit": "steps", "amount": 4},
+    "validate_every_steps": 2,
+}
+PARAMS = {
+    "seed": 0,
+    "filter": {"score": "miou", "keep": 4, "network": NETWORK, "training": TRAINING},
+    "segmenters": {
+        "baseline": "real_all",
+        "network": NETWORK,
+        "training": TRAINING | {"seeds": 2},
+        "augmentation": {"horizontal_flip": 0.5},
+        "mixes": {
+            "real_all": {"real": "all", "synthetic": 0},
+            "real_4-synthetic_all": {"real": 4, "synthetic": "all", "augment": True},
+        },
+    },
+}
+
+
+def write_set(folder: Path, prefix: str, parts: list[str]) -> None:
+    rng = np.random.default_rng(len(parts))
+    rows = []
+    for index, part in enumerate(parts):
+        image = rng.integers(60, 120, size=(32, 32, 3)).astype(np.uint8)
+        mask = np.zeros((32, 32), np.uint8)
+        top, left = rng.integers(0, 16, size=2)
+        image[top : top + 14, left : left + 14], mask[top : top + 14, left : left + 14] = 230, 1
+        name = f"{prefix}_{index:06d}"
+        row = {"id": name, "image": f"images/{name}.png", "mask": f"masks/{name}.png"}
+        write_image(folder / row["image"], image)
+        write_mask(folder / row["mask"], mask, [item.colour for item in CLASSES])
+        hashes = {f"{kind}_sha256": sha256_of(folder / row[kind]) for kind in ("image", "mask")}
+        rows.append(row | hashes | {"object": None, "classes": ["mould"], "split": part})
+    frame = pd.DataFrame(rows)
+    write_classes(folder, CLASSES)
+    if prefix == "synthetic":
+        write_manifest(folder, frame.drop(columns="split"))
+    else:
+        write_manifest(folder, frame.assign(group=[str(index // 2) for index in range(len(rows))]))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Path:
+    """A working folder with parameters, a prepared and a synthetic set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    write_params(PARAMS)
+    write_set(Path("data/prepared"), "real", ["train"] * 8 + ["val"] * 3 + ["test"] * 4)
+    write_set(Path("data/synthetic"), "synthetic", ["train"] * 6)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def write_params(params: dict) -> None:
+    with Path("params.yaml").open("w") as file:
+        YAML().dump(params, file)
+
+
+def run(stage, monkeypatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [stage.__name__, *arguments])
+    stage.main()
+
+
+def compose(monkeypatch, mix: str) -> None:
+    run(filter_unet, monkeypatch)
+    run(compose_mixes, monkeypatch, mix)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Of all files but run.json, which tells the seconds it took."""
+    return {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def test_from_samples_to_counts(project, monkeypatch):
+    compose(monkeypatch, "real_4-synthetic_all")
+    scores = pd.read_parquet("data/filtered/scores.parquet")
+    assert scores["kept"].sum() == 4
+    mix = pd.read_parquet("data/mixes/real_4-synthetic_all/manifest.parquet")
+    sizes = mix.groupby(["part", "origin"]).size().to_dict()
+    assert sizes == {
+        ("train", "real"): 4, ("train", "synthetic"): 4, ("val", "real"): 3, ("test", "real"): 4,
+    }  # fmt: skip
+    kept = set(scores.loc[scores["kept"], "id"])
+    assert set(mix.loc[mix["origin"] == "synthetic", "id"]) == kept
+
+    run(train_segmenters, monkeypatch, "fpn", "real_4-synthetic_all")
+    folder = Path("data/models/segmenters/fpn-real_4-synthetic_all")
+    counts = pd.read_parquet(folder / "counts.parquet")
+    assert len(counts) == 2 * 4 * 2  # seeds, test pairs, classes
+    stacked = stack_counts(counts[counts["seed"] == 1])
+    truths = [read_mask(Path("data/prepared/masks") / f"real_{i:06d}.png") for i in range(11, 15)]
+    assert (stacked[:, 1, 0] + stacked[:, 1, 2]).tolist() == [mask.sum() for mask in truths]
+    assert (stacked.sum(axis=2) == 32 * 32).all()
+    curve = pd.read_csv(folder / "curve.csv")
+    assert curve["step"].tolist() == [2, 4, 2, 4]
+    assert Segmenter.from_pretrained(folder / "seed_1").config["architecture"] == "fpn"
+    assert (folder / "examples.png").exists()
+
+
+def test_same_parameters_same_bytes_and_nothing_left_behind(project, monkeypatch):
+    results = []
+    for _ in range(2):
+        compose(monkeypatch, "real_4-synthetic_all")
+        run(train_segmenters, monkeypatch, "deeplabv3plus", "real_4-synthetic_all")
+        results.append(hashes(Path("data/models")) | hashes(Path("data/mixes")))
+        shutil.rmtree("data/models")
+    assert results[0] == results[1]
+    assert not list(Path(".checkpoints/train-segmenters").rglob("*.safetensors"))
+
+
+def test_killed_stage_resumes_at_the_seed(project, monkeypatch):
+    run(compose_mixes, monkeypatch, "real_all")
+    run(train_segmenters, monkeypatch, "unet", "real_all")
+    expected = hashes(Path("data/models"))
+    shutil.rmtree("data/models")
+    train_step, steps = training._Trainer._train_step, []
+
+    def step_or_die(trainer, step):
+        steps.append(step)
+        if len(steps) == 6:  # in the second seed
+            raise KeyboardInterrupt
+        return train_step(trainer, step)
+
+    monkeypatch.setattr(training._Trainer, "_train_step", step_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        run(train_segmenters, monkeypatch, "unet", "real_all")
+    assert not Path("data/models").exists()
+    run(train_segmenters, monkeypatch, "unet", "real_all")
+    assert steps[6:] == [0, 1, 2, 3]  # the second seed alone
+    assert hashes(Path("data/models")) == expected
+
+
+def test_real_mix_does_not_change_with_the_samples(project, monkeypatch):
+    run(compose_mixes, monkeypatch, "real_all")  # neither filtered yet
+    before = hashes(Path("data/mixes/real_all"))
+    write_set(Path("data/synthetic"), "synthetic", ["train"] * 9)
+    compose(monkeypatch, "real_all")
+    assert hashes(Path("data/mixes/real_all")) == before
+
+
+def test_filter_off_keeps_all(project, monkeypatch):
+    write_params(PARAMS | {"filter": {"score": "none", "keep": "all"}})
+    run(filter_unet, monkeypatch)
+    scores = pd.read_parquet("data/filtered/scores.parquet")
+    assert scores["kept"].all()
+    assert len(scores) == 6
+    assert not Path(".checkpoints").exists()
+
+
+def test_stale_scores_are_refused(project, monkeypatch):
+    compose(monkeypatch, "real_all")
+    write_set(Path("data/synthetic"), "synthetic", ["train"] * 9)
+    with pytest.raises(UserError, match="run filter-unet again"):
+        run(compose_mixes, monkeypatch, "real_4-synthetic_all")
+
+
+def test_changed_photo_is_named(project, monkeypatch):
+    run(compose_mixes, monkeypatch, "real_all")
+    photo = Path("data/prepared/images/real_000002.png")
+    write_image(photo, np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(UserError, match=str(photo)):
+        run(train_segmenters, monkeypatch, "unet", "real_all")
+    assert not Path("data/models").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "arguments", "message"),
+    [
+        (compose_mixes, ["real_most"], "mix: got 'real_most', expected one of real_all"),
+        (compose_mixes, [], "mix: got None"),
+        (train_segmenters, ["vnet", "real_all"], "expected one of unet"),
+        (train_segmenters, ["unet", "real_all"], "run compose-mixes@real_all"),
+    ],
+)
+def test_wrong_arguments_are_named(project, monkeypatch, stage, arguments, message):
+    with pytest.raises(UserError, match=message):
+        run(stage, monkeypatch, *arguments)
+
+
+def test_only_train_segmenters_reads_the_test_pairs():
+    """DESIGN 4.6: the function is called in one place, and after the training."""
+    files = [*REPOSITORY.glob("stages/*.py"), *REPOSITORY.glob("pipeline/**/*.py")]
+    callers = [path.name for path in files if re.search(r"read_test\(", path.read_text())]
+    assert sorted(callers) == ["manifests.py", "train_segmenters.py"]
+    source = (REPOSITORY / "stages/train_segmenters.py").read_text()
+    assert source.index("train_run(") < source.index("read_test(")
