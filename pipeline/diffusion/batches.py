@@ -87,8 +87,18 @@ class BatchSource:
         )
         return Batch(images, condition, masks > 0, t[own], epsilon[own])
 
-    def batches(self, start: int, stop: int) -> Iterator[Batch]:
-        """The batches of steps start…stop−1, each prepared while its predecessor is trained on."""
+    def batches(self, start: int, stop: int, ahead: bool) -> Iterator[Batch]:
+        """The batches of steps start…stop−1.
+
+        Args:
+            start: first step.
+            stop: step after the last.
+            ahead: prepare each while its predecessor is trained on: for training on a GPU. On the
+                CPU a second thread would take the cores that the training computes on.
+        """
+        if not ahead:
+            yield from map(self.batch, range(start, stop))
+            return
         with ThreadPoolExecutor(max_workers=1) as pool:
             coming = pool.submit(self.batch, start)
             for step in range(start, stop):

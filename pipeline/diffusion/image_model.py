@@ -84,7 +84,6 @@ def write_image_model(
             "best_step": record.best_step,
             "best_value": record.best_value,
             "parameters": sum(tensor.numel() for tensor in state.weights.values()),
-            "seconds": round(record.seconds, 1),
         },
     )
 

@@ -70,6 +70,8 @@ def train_image_model(
         with output_folder(out) as folder:
             write_image_model(folder, network, state, card, store.path)
         store.clear()
+    # Printed and not written: equal trainings give equal files.
+    print(f"{stage}: {state.record.steps_done} steps in {state.record.seconds:.0f} s")
 
 
 def _pairs(prepared: Path, split: str, condition: ConditionSettings) -> Pairs | None:

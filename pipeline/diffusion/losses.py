@@ -6,12 +6,20 @@ is 1: the paper's λ = 0.001 belongs to the sum over T = 1000 timesteps, not to 
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pipeline.diffusion.schedules import DiffusionSettings, Schedule, at, target, to_x0
+from pipeline.diffusion.schedules import (
+    SKIP_DEVIATION,
+    DiffusionSettings,
+    Schedule,
+    at,
+    target,
+    to_x0,
+)
 
 GREY_LEVELS = 256
 
@@ -73,8 +81,16 @@ def timestep_weights(settings: DiffusionSettings, snr: Tensor) -> Tensor:
     if settings.snr_clamp is None:
         return torch.ones_like(snr)
     low, high = settings.snr_clamp
-    per_x0_error = {"x0": torch.ones_like(snr), "epsilon": snr, "v": snr + 1}[settings.prediction]
-    return snr.clamp(low, high) / per_x0_error
+    return snr.clamp(low, high) / _ERROR_PER_X0_ERROR[settings.prediction](snr)
+
+
+# squared error of the network's output for a squared error 1 of the clean image, by the SNR
+_ERROR_PER_X0_ERROR: dict[str, Callable[[Tensor], Tensor]] = {
+    "epsilon": lambda snr: snr,
+    "v": lambda snr: snr + 1,
+    "x0": torch.ones_like,
+    "x0_skip": lambda snr: (1 + SKIP_DEVIATION**2 * snr) ** 2,
+}
 
 
 def variational_bound(

@@ -1,8 +1,17 @@
-"""The forward process: how much noise a timestep holds, and the three ways to predict it away.
+"""The forward process: how much noise a timestep holds, and the ways to predict it away.
 
 Symbols follow Ho et al. 2020 (DDPM) and Nichol & Dhariwal 2021 (cosine schedule): β_t the noise
 added by step t, ᾱ_t the share of the image's variance that is left; x_t = √ᾱ_t·x_0 + √(1−ᾱ_t)·ε.
 `signal` and `noise` name the two factors √ᾱ_t and √(1−ᾱ_t). v is Salimans & Ho 2022, eq. 8 ff.
+
+`x0_skip` is for networks that are small or trained briefly. Predicting x0, such a network never
+learns to hand through what little noise leaves visible, and blurs; predicting v, it never learns
+to remove all of the noise, and leaves grain. Here the clean image is the mean of the network's
+output F and of what the noisy image shows, x_t/√ᾱ_t, each weighted by its precision, if F is taken
+to err by SKIP_DEVIATION = d:
+    x0 = (σ²·F + d²·√ᾱ·x_t) / (σ² + d²·ᾱ),  σ² = 1 − ᾱ.
+d = 0 is x0-prediction, d = 1 is v-prediction up to a factor; the skip connection of Karras et al.
+2022 (EDM, eq. 7) with the deviation that is left once the mask is known, in place of σ_data.
 """
 
 import math
@@ -15,6 +24,7 @@ from torch import Tensor
 
 from pipeline.io.params import Settings
 
+SKIP_DEVIATION = 0.05  # in the range of images, [−1, 1]
 MAX_BETA = 0.999  # Nichol & Dhariwal: keeps the cosine schedule's last steps from being singular
 
 
@@ -23,7 +33,7 @@ class DiffusionSettings(Settings):
 
     timesteps: int = Field(1000, ge=2)
     schedule: Literal["linear", "cosine"] = "linear"
-    prediction: Literal["epsilon", "v", "x0"] = "epsilon"
+    prediction: Literal["epsilon", "v", "x0", "x0_skip"] = "epsilon"
     loss: Literal["mse", "hybrid"] = "hybrid"
     snr_clamp: list[float] | None = None
     defect_weight: float = Field(1.0, ge=0)
@@ -110,7 +120,7 @@ def add_noise(x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Ten
 
 
 def target(prediction: str, x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """What the network should output for `prediction` (epsilon, v or x0)."""
+    """What the network should output for `prediction`."""
     return _TARGETS[prediction](x0, epsilon, signal, noise)
 
 
@@ -132,10 +142,15 @@ _TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "epsilon": lambda x0, epsilon, signal, noise: epsilon,
     "v": lambda x0, epsilon, signal, noise: signal * epsilon - noise * x0,
     "x0": lambda x0, epsilon, signal, noise: x0,
+    "x0_skip": lambda x0, epsilon, signal, noise: x0 - SKIP_DEVIATION**2 * signal / noise * epsilon,
 }
 
 _TO_X0: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "epsilon": lambda output, x_t, signal, noise: (x_t - noise * output) / signal,
     "v": lambda output, x_t, signal, noise: signal * x_t - noise * output,
     "x0": lambda output, x_t, signal, noise: output,
+    "x0_skip": lambda output, x_t, signal, noise: (
+        (noise**2 * output + SKIP_DEVIATION**2 * signal * x_t)
+        / (noise**2 + (SKIP_DEVIATION * signal) ** 2)
+    ),
 }

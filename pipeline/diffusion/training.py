@@ -9,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -72,9 +72,10 @@ class Trainer:
         """
         torch.set_num_threads(settings.threads or os.cpu_count() or 1)
         precision = "no" if settings.precision == "fp32" else settings.precision
-        _check_precision(precision)
+        if precision == "fp16" and not torch.cuda.is_available():
+            raise UserError("training.precision: got fp16, expected bf16 or fp32 without a GPU")
         self.accelerator = Accelerator(mixed_precision=precision)
-        _check_data(settings, val, self.accelerator.num_processes)
+        settings.check_against(0 if val is None else len(val), self.accelerator.num_processes)
         self.train_pairs, self.val_pairs, self.colours = train, val, colours
         self.diffusion, self.settings = diffusion, settings
         self.seed, self.folder = seed, folder
@@ -133,13 +134,18 @@ class Trainer:
         if is_main:
             print(f"grids and curve appear in {self.folder}; starting at step {done}", flush=True)
         saved = time.monotonic()
-        with Interruption() as interruption, progress(self.total_steps, "training", done) as bar:
-            for step, batch in enumerate(self.source.batches(done, self.total_steps), start=done):
+        on_gpu = self.accelerator.device.type != "cpu"
+        batches = self.source.batches(done, self.total_steps, ahead=on_gpu)
+        shown = progress(self.total_steps, "training", done) if is_main else nullcontext()
+        with Interruption() as interruption, shown as bar:
+            for step, batch in enumerate(batches, start=done):
                 began = time.monotonic()
-                bar.note(loss=self._step(step, batch))
+                loss = self._step(step, batch)
                 self._follow_up()
                 self.record.seconds += time.monotonic() - began
-                bar.update()
+                if bar is not None:
+                    bar.note(loss=loss)
+                    bar.update()
                 is_due = time.monotonic() - saved >= self.settings.checkpoint_every_s
                 is_last = step + 1 == self.total_steps
                 if is_main and (is_due or is_last or interruption.asked):
@@ -283,23 +289,3 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(state.scaler)
         self.average.optimization_step = state.average_updates
         self.best, self.record = state.best, state.record
-
-
-def _check_precision(precision: str) -> None:
-    if precision == "fp16" and not torch.cuda.is_available():
-        raise UserError(
-            "training.precision: got fp16, which needs a GPU; expected bf16 or fp32 on the CPU"
-        )
-
-
-def _check_data(settings: TrainingSettings, val: Pairs | None, processes: int) -> None:
-    if settings.monitor == "val_loss" and val is None:
-        raise UserError(
-            "training.monitor: got val_loss, but the prepared set has no validation pairs; "
-            "raise split.val or take train_loss"
-        )
-    if settings.batch_size % processes:
-        raise UserError(
-            f"training.batch_size: got {settings.batch_size}, expected a multiple of the "
-            f"{processes} processes that train together"
-        )

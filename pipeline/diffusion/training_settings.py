@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.diffusion.previews import PreviewSettings
+from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 
 
@@ -40,6 +41,23 @@ class TrainingSettings(Settings):
         if self.monitor != "train_loss" and self.evaluate_every_steps is None:
             raise ValueError(f"evaluate_every_steps as a number with monitor {self.monitor}")
         return self
+
+    def check_against(self, validation_pairs: int, processes: int) -> None:
+        """Refuse what the data or the number of processes cannot serve.
+
+        Raises:
+            UserError: the validation loss has no pairs, or the batch cannot be shared out.
+        """
+        if self.monitor == "val_loss" and validation_pairs == 0:
+            raise UserError(
+                "training.monitor: got val_loss, but the prepared set has no validation pairs; "
+                "raise split.val or take train_loss"
+            )
+        if self.batch_size % processes:
+            raise UserError(
+                f"training.batch_size: got {self.batch_size}, expected a multiple of the "
+                f"{processes} processes that train together"
+            )
 
     def total_steps(self, total_pairs: int) -> int:
         """Optimiser steps of the whole training on `total_pairs` pairs."""

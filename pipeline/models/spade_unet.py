@@ -36,7 +36,6 @@ class NetworkSettings(Settings):
     spade_channels: int = Field(128, ge=1)
     groups: int = Field(32, ge=1)
     unshuffle: int = Field(1, ge=1)
-    input_skip: bool = False
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @field_validator("multipliers")
@@ -95,9 +94,6 @@ class SpadeUNet(ModelMixin, ConfigMixin):
         spade_channels: hidden channels of each SPADE.
         groups: groups of each GroupNorm, see `group_count`.
         unshuffle: factor of the pixel-unshuffle at the input and pixel-shuffle at the output.
-        input_skip: add the noisy image to the prediction, times a gain learned from the timestep
-            (starts at 0). Not in the paper. A network of few channels and steps that predicts x0
-            otherwise blurs: it never learns to hand through what little noise leaves visible.
         dropout: probability within the residual blocks.
     """
 
@@ -116,7 +112,6 @@ class SpadeUNet(ModelMixin, ConfigMixin):
         spade_channels: int,
         groups: int,
         unshuffle: int,
-        input_skip: bool,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -180,7 +175,6 @@ class SpadeUNet(ModelMixin, ConfigMixin):
 
         self.norm_out = nn.GroupNorm(group_count(groups, current), current, EPSILON)
         self.conv_out = nn.Conv2d(current, out_channels * unshuffle**2, 3, padding=1)
-        self.input_gain = nn.Linear(time_channels, 1) if input_skip else None
         self._zero_last_layers()
 
     def _zero_last_layers(self) -> None:
@@ -191,8 +185,6 @@ class SpadeUNet(ModelMixin, ConfigMixin):
             elif isinstance(module, Attention):
                 _zero(module.to_out[0])
         _zero(self.conv_out)
-        if self.input_gain is not None:
-            _zero(self.input_gain)
 
     def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
         """Predict.
@@ -211,7 +203,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):
             ValueError: the condition's shape is not N×K×H×W.
         """
         self._check_shapes(x, condition)
-        factor, noisy = self.config.unshuffle, x
+        factor = self.config.unshuffle
         x = functional.pixel_unshuffle(x, factor)  # N×3f²×H/f×W/f
         condition = functional.pixel_unshuffle(condition, factor)  # N×Kf²×H/f×W/f
         time = self.time_embedding(self.time_features(timesteps).to(x.dtype))  # N×4·width
@@ -229,13 +221,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):
                 hidden = torch.cat([hidden, skips.pop()], dim=1)
             hidden = self._run(step, hidden, time, condition)
         hidden = self.conv_out(functional.silu(self.norm_out(hidden)))
-        output = functional.pixel_shuffle(hidden, factor)  # N×out×H×W
-        return output if self.input_gain is None else self._with_input(output, noisy, time)
-
-    def _with_input(self, output: Tensor, noisy: Tensor, time: Tensor) -> Tensor:
-        gain = self.input_gain(functional.silu(time))[:, :, None, None]  # N×1×1×1
-        mean, variance = output[:, :IMAGE_CHANNELS], output[:, IMAGE_CHANNELS:]
-        return torch.cat([mean + gain * noisy, variance], dim=1)
+        return functional.pixel_shuffle(hidden, factor)  # N×out×H×W
 
     def _run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():

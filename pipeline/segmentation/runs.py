@@ -151,7 +151,6 @@ def _summary(run: SegmenterRun) -> dict:
                 "seed": index,
                 "best_step": item.best_step,
                 f"best_val_{run.training.monitor}": item.best_value,
-                "seconds": round(item.seconds, 1),
             }
             for index, item in enumerate(run.trained)
         ],

@@ -56,7 +56,7 @@ def test_likelihood_of_all_grey_levels_sums_to_one(mean, deviation):
     assert likelihood[100].item() == pytest.approx(max(inner.item(), 1e-12), rel=1e-6)
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0", "x0_skip"])
 def test_bound_equals_closed_form_in_bits(prediction):
     settings = DiffusionSettings(prediction=prediction)
     output, x0, epsilon, x_t, t, defects = batch([1, 500, 999], channels=6)
@@ -126,7 +126,7 @@ def test_snr_weight_of_x0_is_clamped():
     assert (timestep_weights(DiffusionSettings(), SCHEDULE.snr) == 1).all()
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0", "x0_skip"])
 def test_snr_weight_means_the_same_for_every_prediction(prediction):
     """One wrong clean image costs the same, however it was expressed (min-SNR-5)."""
     t = [20, 300, 800]

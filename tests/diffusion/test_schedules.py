@@ -6,6 +6,7 @@ from diffusers import DDPMScheduler
 from pydantic import ValidationError
 
 from pipeline.diffusion.schedules import (
+    SKIP_DEVIATION,
     DiffusionSettings,
     Schedule,
     add_noise,
@@ -47,7 +48,7 @@ def test_noising_keeps_variance_one():
     torch.testing.assert_close(total, torch.ones(1000))
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v", "x0", "x0_skip"])
 def test_predictions_convert_back_to_image_and_noise(prediction):
     torch.manual_seed(0)
     schedule = Schedule(make_betas(DiffusionSettings(schedule="cosine")))
@@ -61,6 +62,15 @@ def test_predictions_convert_back_to_image_and_noise(prediction):
     torch.testing.assert_close(
         to_epsilon(prediction, output, x_t, signal, noise), epsilon, atol=1e-4, rtol=1e-4
     )
+
+
+def test_skip_weighs_output_and_observation_by_their_precision():
+    x_t, output = torch.full((1,), 0.6), torch.full((1,), 0.1)
+    for snr, share in [(1 / SKIP_DEVIATION**2, 0.5), (1e-9, 0.0), (1e12, 1.0)]:
+        signal, noise = (torch.tensor([(s / (1 + snr)) ** 0.5]) for s in (snr, 1))
+        expected = share * x_t / signal + (1 - share) * output if share else output
+        got = to_x0("x0_skip", output, x_t, signal, noise)
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

@@ -96,11 +96,11 @@ def compose(monkeypatch, mix: str) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Of all files but run.json, which tells the seconds it took."""
+    """Of all files."""
     return {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "run.json"
+        if path.is_file()
     }
 
 

@@ -1,0 +1,76 @@
+"""What dvc.yaml declares against what the scripts do, without running the pipeline."""
+
+import ast
+from pathlib import Path
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+DVC_FILES = ["dvc.yaml", "data/demo/dvc.yaml", "data/lemons/dvc.yaml"]
+
+
+def _stages():
+    for name in DVC_FILES:
+        content = YAML(typ="safe", pure=True).load((ROOT / name).read_text())
+        for stage, entry in content["stages"].items():
+            yield pytest.param(name, entry, id=stage)
+
+
+def _module_of(command: str) -> str:
+    words = command.split()
+    return words[words.index("-m") + 1]
+
+
+def _file_of(module: str) -> str:
+    return str(Path(*module.split(".")).with_suffix(".py"))
+
+
+@pytest.fixture(scope="module")
+def imports():
+    return grimp.build_graph("pipeline", "stages", cache_dir=None)
+
+
+@pytest.mark.parametrize(("dvc_file", "stage"), _stages())
+def test_declared_code_is_the_import_closure(dvc_file, stage, imports):
+    script = _module_of(stage["cmd"])
+    modules = imports.find_upstream_modules(script) | {script}
+    used = {_file_of(m) for m in modules if (ROOT / _file_of(m)).exists()}
+    folder = ROOT / Path(dvc_file).parent / stage.get("wdir", ".")
+    declared = {
+        str((folder / dep).resolve().relative_to(ROOT)) for dep in stage["deps"] if ".py" in dep
+    }
+    assert sorted(declared) == sorted(used), "deps should list:\n" + "\n".join(
+        f"      - {name}" for name in sorted(used)
+    )
+
+
+def test_only_the_final_evaluation_reads_the_test_set():
+    readers = set()
+    for folder in ("pipeline", "stages"):
+        for path in (ROOT / folder).rglob("*.py"):
+            names = {
+                node.id if isinstance(node, ast.Name) else node.name
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Name | ast.alias)
+            }
+            if "read_test" in names:
+                readers.add(str(path.relative_to(ROOT)))
+    assert readers == {"stages/train_segmenters.py"}
+
+
+def test_every_stage_script_belongs_to_a_stage():
+    used = {_file_of(_module_of(param.values[1]["cmd"])) for param in _stages()}
+    scripts = {f"stages/{p.name}" for p in (ROOT / "stages").glob("*.py") if p.stem != "__init__"}
+    assert scripts == used
+
+
+def test_outs_are_ignored_by_git():
+    ignored = (ROOT / ".gitignore").read_text().split()
+    content = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())
+    for stage in content["stages"].values():
+        for out in stage["outs"]:
+            if isinstance(out, dict):  # cache: false, kept in Git
+                continue
+            assert any(f"/{out}".startswith(line) for line in ignored if line.startswith("/")), out
