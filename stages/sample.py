@@ -35,6 +35,11 @@ def main() -> None:
             f"{PREPARED}: has no object silhouettes, but {model} was trained with them; set "
             "dataset.object.source, or condition.object to false and train again"
         )
+    if settings.guidance > 0 and card.sdm.training.drop_rate == 0:
+        print(
+            f"warning: sampling.guidance is {settings.guidance}, but {model} never saw the null "
+            "condition (drop_rate 0); set guidance to 0 or image_dm.finetune.enabled to true"
+        )
     job = SampleJob(
         network=network,
         diffusion=card.sdm.diffusion,
