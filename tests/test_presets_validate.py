@@ -1,0 +1,60 @@
+"""Every preset satisfies the settings of every stage, and its network can be built."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.data.augmentation import AugmentationSettings
+from pipeline.data.fitting import ImageSettings
+from pipeline.data.mixes import read_mixes
+from pipeline.data.readers import DatasetSettings
+from pipeline.data.splits import SplitSettings
+from pipeline.data.subsets import SubsetSettings
+from pipeline.diffusion.finetuning_settings import FinetuneSettings
+from pipeline.diffusion.image_model import SdmSettings
+from pipeline.diffusion.sampling import SamplingSettings
+from pipeline.io.params import read_params, section
+from pipeline.io.presets import compose, write_params
+from pipeline.masks.sources import MaskSettings
+from pipeline.models.conditioning import ConditionSettings
+from pipeline.models.segmenters import NetworkSettings
+from pipeline.models.spade_unet import build_network
+from pipeline.reporting.settings import ReportSettings
+from pipeline.segmentation.filtering import FilterSettings
+from pipeline.segmentation.training import RepeatedTrainingSettings, TrainingSettings
+
+PRESETS = Path(__file__).resolve().parents[1] / "presets"
+SECTIONS = {
+    "dataset": DatasetSettings,
+    "split": SplitSettings,
+    "masks": MaskSettings,
+    "condition": ConditionSettings,
+    "image_dm.finetune": FinetuneSettings,
+    "sampling": SamplingSettings,
+    "filter": FilterSettings,
+    "filter.network": NetworkSettings,
+    "filter.training": TrainingSettings,
+    "segmenters.network": NetworkSettings,
+    "segmenters.training": RepeatedTrainingSettings,
+    "segmenters.augmentation": AugmentationSettings,
+    "report": ReportSettings,
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_a_preset_is_valid(name, tmp_path):
+    write_params(compose(name, PRESETS), tmp_path / "params.yaml")
+    params = read_params(tmp_path / "params.yaml")
+    for key, settings in SECTIONS.items():
+        section(settings, key, params)
+    for subset in params["subsets"]:
+        section(SubsetSettings, f"subsets.{subset}", params)
+    assert params["subset"] in params["subsets"]
+    assert params["segmenters"]["baseline"] in read_mixes(params)
+    sdm, image = (
+        section(SdmSettings, "image_dm.sdm", params),
+        section(ImageSettings, "image", params),
+    )
+    with torch.device("meta"):
+        build_network(sdm.network, 2, sdm.diffusion.learns_variance, (image.height, image.width))
