@@ -1,59 +1,57 @@
-"""Stage filter-unet: score and rank the synthetic pairs by a U-Net trained on real ones."""
+"""Stage filter-unet: score and rank the synthetic pairs by U-Nets trained on real ones."""
 
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from pipeline.data.pairs import load_pairs
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import run
-from pipeline.io.images import sha256_of
-from pipeline.io.manifests import MANIFEST, read_classes, read_manifest, read_split
 from pipeline.io.params import read_params, section, value
-from pipeline.io.store import open_store
-from pipeline.segmentation.filtering import FilterSettings, rank_pairs, unscored
+from pipeline.segmentation.filtering import FilterSettings, keep_all
 
 PREPARED, SYNTHETIC, OUT = Path("data/prepared"), Path("data/synthetic"), Path("data/filtered")
 
 
 def main() -> None:
-    """Write scores.parquet; with `filter.score: none` no network is trained and all are kept."""
+    """Write scores.parquet; a filter that is off looks at no pair."""
     params = read_params()
     settings = section(FilterSettings, "filter", params)
-    synthetic = read_manifest(SYNTHETIC)
-    if settings.score == "none":
-        scores = unscored(synthetic["id"].tolist())
+    if settings.is_off:
+        ranked = keep_all(SYNTHETIC / "manifest.parquet")
     else:
-        scores = _score(params, synthetic)
-    ranked = rank_pairs(scores, settings)
+        ranked = _look_at_pairs(params, settings)
     with output_folder(OUT) as folder:
-        ranked.to_parquet(folder / "scores.parquet", index=False)
-    print(f"filter-unet: kept {ranked['kept'].sum()} of {len(ranked)} pairs ({settings.score})")
+        pq.write_table(ranked, folder / "scores.parquet")
+    kept = sum(ranked["kept"].to_pylist())
+    print(f"filter-unet: kept {kept} of {len(ranked)} pairs ({settings.score})")
 
 
-def _score(params: dict[str, Any], synthetic: pd.DataFrame) -> pd.DataFrame:
-    from pipeline.models.segmenters import NetworkSettings
-    from pipeline.segmentation.pair_scores import score_pairs
-    from pipeline.segmentation.training import TrainingData, TrainingSettings, train_segmenter
+def _look_at_pairs(params: dict[str, Any], settings: FilterSettings) -> pa.Table:
+    import pandas as pd
 
-    network = section(NetworkSettings, "filter.network", params)
-    training = section(TrainingSettings, "filter.training", params)
-    train, val = (load_pairs(PREPARED, read_split(PREPARED, part)) for part in ("train", "val"))
-    data = TrainingData(train, val, len(read_classes(PREPARED)), augmentation=None)
-    key = {
-        "network": network.model_dump(),
-        "training": training.model_dump(),
-        "seed": value("seed", params),
-        "prepared": sha256_of(PREPARED / MANIFEST),
-    }
-    with open_store("filter-unet", key) as store:
-        state = store.path / "unet.safetensors"
-        trained = train_segmenter(
-            "unet", network, training, data, key["seed"], state, "filter-unet"
+    from pipeline.data.pairs import load_pairs
+    from pipeline.io.manifests import read_manifest
+    from pipeline.segmentation.ranking import rank_pairs
+
+    synthetic = read_manifest(SYNTHETIC)
+    pairs = load_pairs(SYNTHETIC, synthetic, verify=True)
+    scores = pd.DataFrame({"id": pairs.ids, "defect_share": (pairs.masks > 0).mean(axis=(1, 2))})
+    if settings.score != "none":
+        from pipeline.models.segmenters import NetworkSettings
+        from pipeline.segmentation.judges import Judges
+        from pipeline.segmentation.training import TrainingSettings
+
+        judges = Judges(
+            section(NetworkSettings, "filter.network", params),
+            section(TrainingSettings, "filter.training", params),
+            settings.folds,
+            value("seed", params),
         )
-        pairs = load_pairs(SYNTHETIC, synthetic, verify=True)
-        return score_pairs(trained.network, pairs, data.total_classes)
+        judged = judges.score(PREPARED, pairs, synthetic["mask_id"].tolist())
+        scores = scores.merge(judged, on="id")
+    return pa.Table.from_pandas(rank_pairs(scores, settings), preserve_index=False)
 
 
 if __name__ == "__main__":

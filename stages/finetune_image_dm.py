@@ -11,7 +11,7 @@ from pipeline.io.errors import run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.params import read_params, section, value
 
-PREPARED = Path("data/prepared")
+PREPARED, AUTOENCODER = Path("data/prepared"), Path("data/models/autoencoder")
 TRAINED = Path("data/models/image_dm")
 OUT = Path("data/models/image_dm_finetuned")
 
@@ -27,17 +27,19 @@ def main() -> None:
         print(f"finetune-image-dm: not used, {reason}")
         return
     # imported here: an unused stage must not wait for torch
-    from pipeline.diffusion.image_model import SdmSettings
+    from pipeline.diffusion.image_kinds import read_image_kind
     from pipeline.diffusion.image_training import train_image_model
     from pipeline.models.conditioning import ConditionSettings
 
     use_all_gpus("stages.finetune_image_dm")
-    sdm = section(SdmSettings, "image_dm.sdm", params)
+    kind = read_image_kind(params, AUTOENCODER)
+    training = settings.applied_to(kind.settings.training)
+    kind.settings = kind.settings.model_copy(update={"training": training})
     train_image_model(
         stage="finetune-image-dm",
         prepared=PREPARED,
         out=OUT,
-        settings=sdm.model_copy(update={"training": settings.applied_to(sdm.training)}),
+        kind=kind,
         condition=section(ConditionSettings, "condition", params),
         seed=value("seed", params),
         start=TRAINED,

@@ -1,25 +1,21 @@
 """Stage `report`: metrics/summary.json, the CSV tables and the page in metrics/report."""
 
-from pathlib import Path
-
-import pandas as pd
-
+from pipeline.evaluation.mask_statistics import compare, measure
 from pipeline.evaluation.score_table import POOLED, headline_scores, score_table
-from pipeline.io.atomic import output_folder, write_json, write_text
 from pipeline.io.errors import run
+from pipeline.io.manifests import read_classes, read_manifest, read_split
 from pipeline.io.params import read_params, section
 from pipeline.reporting import tables
-from pipeline.reporting.contents import IMAGE_DM, Results, gather, synthetic_mixes
+from pipeline.reporting.contents import PREPARED, SYNTHETIC, Results, synthetic_mixes
 from pipeline.reporting.differences import differences
-from pipeline.reporting.page import write_page
+from pipeline.reporting.masks import MaskResults, read_masks
+from pipeline.reporting.outputs import write_report
 from pipeline.reporting.runs import baselines, read_counts, read_curves
 from pipeline.reporting.settings import ReportSettings
 
-METRICS = Path("metrics")
-
 
 def main() -> None:
-    """Turn the segmenters' pixel counts into tables and the page."""
+    """Turn the segmenters' pixel counts and the masks into tables and the page."""
     params = read_params()
     settings = section(ReportSettings, "report", params)
     compared = baselines(params)
@@ -29,30 +25,32 @@ def main() -> None:
     table = tables.mix_table(scores, gained, compared)
     defects = all_scores["class"].isin(counts.loc[counts["class_index"] > 0, "class"])
     common = params["segmenters"]["baseline"]
-    headline = tables.summary(table, common, synthetic_mixes(params))
     results = Results(
         counts=counts,
         curves=read_curves(params),
         scores=scores,
+        all_scores=all_scores,
         class_scores=all_scores[defects & (all_scores["reduction"] == POOLED)],
         table=table,
-        headline=headline,
+        headline=tables.summary(table, common, synthetic_mixes(params)),
         baselines=compared,
+        masks=_masks(),
     )
-    with output_folder(METRICS / "report") as folder:
-        write_page(folder / "index.html", gather(folder, params, settings, results))
-    write_json(METRICS / "summary.json", headline)
-    curve = tables.training_curve(pd.read_csv(IMAGE_DM / "curve.csv"))
-    for name, frame in {
-        "segmentation": all_scores.round(tables.DECIMALS),
-        "segmentation_iou": tables.iou_per_mix(table),
-        "training_curve": curve,
-    }.items():
-        # an empty cell would be drawn as zero by `dvc plots`
-        write_text(METRICS / f"{name}.csv", frame.to_csv(index=False, na_rep="NaN"))
-    for architecture, figures in headline.items():
-        print(f"{architecture}: {figures}")
-    print("report: metrics/report/index.html")
+    write_report(params, settings, results)
+
+
+def _masks() -> MaskResults:
+    names = [item.name for item in read_classes(PREPARED)]
+    figures = {
+        "real": measure(read_masks(PREPARED, read_split(PREPARED, "train")), len(names)),
+        "synthetic": measure(read_masks(SYNTHETIC, read_manifest(SYNTHETIC)), len(names)),
+    }
+    return MaskResults(
+        table=compare(figures["real"], figures["synthetic"], names),
+        regions={side: measured.regions for side, measured in figures.items()},
+        objects={side: measured.objects for side, measured in figures.items()},
+        places={side: measured.places for side, measured in figures.items()},
+    )
 
 
 if __name__ == "__main__":

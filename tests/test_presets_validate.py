@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.autoencoding.settings import AutoencoderSettings, MaskAutoencoderSettings
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.fitting import ImageSettings
 from pipeline.data.mixes import read_mixes
@@ -12,11 +13,15 @@ from pipeline.data.readers import DatasetSettings
 from pipeline.data.splits import SplitSettings
 from pipeline.data.subsets import SubsetSettings
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
-from pipeline.diffusion.image_model import SdmSettings
+from pipeline.diffusion.image_kinds import LdmSettings, SdmSettings
+from pipeline.diffusion.mask_kinds import LatentMaskSettings, PixelMaskSettings
+from pipeline.diffusion.mask_model import MaskSamplingSettings
 from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.io.params import read_params, section
 from pipeline.io.presets import compose, write_params
 from pipeline.masks.sources import MaskSettings
+from pipeline.models.autoencoder import build_autoencoder
+from pipeline.models.concat_unet import ConcatNetworkSettings, build_concat_unet
 from pipeline.models.conditioning import ConditionSettings
 from pipeline.models.segmenters import NetworkSettings
 from pipeline.models.spade_unet import build_network
@@ -30,6 +35,13 @@ SECTIONS = {
     "split": SplitSettings,
     "masks": MaskSettings,
     "condition": ConditionSettings,
+    "masks.diffusion.sampling": MaskSamplingSettings,
+    "autoencoder": AutoencoderSettings,
+    "mask_autoencoder": MaskAutoencoderSettings,
+    "mask_dm.latent": LatentMaskSettings,
+    "mask_dm.pixel": PixelMaskSettings,
+    "image_dm.sdm": SdmSettings,
+    "image_dm.ldm": LdmSettings,
     "image_dm.finetune": FinetuneSettings,
     "sampling": SamplingSettings,
     "filter": FilterSettings,
@@ -52,9 +64,20 @@ def test_a_preset_is_valid(name, tmp_path):
         section(SubsetSettings, f"subsets.{subset}", params)
     assert params["subset"] in params["subsets"]
     assert params["segmenters"]["baseline"] in read_mixes(params)
-    sdm, image = (
-        section(SdmSettings, "image_dm.sdm", params),
-        section(ImageSettings, "image", params),
-    )
+    image = section(ImageSettings, "image", params)
+    size = (image.height, image.width)
+    autoencoder = section(AutoencoderSettings, "autoencoder", params).network
+    mask_autoencoder = section(MaskAutoencoderSettings, "mask_autoencoder", params).network
+    networks = {
+        key: section(ConcatNetworkSettings, f"{key}.network", params)
+        for key in ("image_dm.ldm", "mask_dm.latent", "mask_dm.pixel")
+    }
+    sdm = section(SdmSettings, "image_dm.sdm", params)
     with torch.device("meta"):
-        build_network(sdm.network, 2, sdm.diffusion.learns_variance, (image.height, image.width))
+        build_network(sdm.network, 2, sdm.diffusion.learns_variance, size)
+        for key, codec in (("image_dm.ldm", autoencoder), ("mask_dm.latent", mask_autoencoder)):
+            build_autoencoder(codec, 3)
+            factor = 2 ** (len(codec.multipliers) - 1)
+            small = tuple(side // factor for side in size)
+            build_concat_unet(networks[key], codec.latent_channels, small, 0)
+        build_concat_unet(networks["mask_dm.pixel"], 1, size, 0)

@@ -82,8 +82,9 @@ def write_image_folder_metadata(folder: Path, frame: pd.DataFrame) -> None:
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with NumPy's numbers and arrays as JSON's."""
-    return {
+    """The row with NumPy's numbers and arrays as JSON's, and null for what is missing."""
+    plain = {
         name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
         for name, value in row.items()
     }
+    return {name: None if value != value else value for name, value in plain.items()}  # NaN ≠ NaN

@@ -5,9 +5,10 @@ last, so a pair is finished as soon as its photo exists. The output folder is ma
 to the store where the file system allows them.
 """
 
+import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from pipeline.data.export import write_coco, write_image_folder_metadata
+from pipeline.io.atomic import write_json
 from pipeline.io.images import (
     read_image,
     read_mask,
@@ -41,6 +43,8 @@ class SyntheticPair:
     seed: int
     mask_id: str
     has_object: bool
+    mask_rejected: tuple[str, ...] = ()  # faults of masks that were drawn before this one
+    mask_fault: str | None = None  # of this one
 
     @property
     def id(self) -> str:
@@ -64,6 +68,16 @@ def is_finished(store: Path, index: int) -> bool:
     return (store / f"images/{pair_id(index)}.png").exists()
 
 
+def read_pair(store: Path, index: int) -> SyntheticPair:
+    """What is known of a finished pair."""
+    content = json.loads((store / _facts_file(index)).read_text(encoding="utf-8"))
+    return SyntheticPair(**{**content, "mask_rejected": tuple(content["mask_rejected"])})
+
+
+def _facts_file(index: int) -> str:
+    return f"facts/{pair_id(index)}.json"
+
+
 def store_pair(
     store: Path,
     pair: SyntheticPair,
@@ -83,6 +97,7 @@ def store_pair(
         classes: background first; give the mask its colours.
     """
     files = pair.files()
+    write_json(store / _facts_file(pair.index), asdict(pair))
     write_mask(store / files["mask"], mask, [item.colour for item in classes])
     if silhouette is not None:
         write_silhouette(store / files["object"], silhouette)
@@ -131,6 +146,8 @@ def _row(
         "index": pair.index,
         "seed": pair.seed,
         "mask_id": pair.mask_id,
+        "mask_rejected": list(pair.mask_rejected),
+        "mask_fault": pair.mask_fault,
         **drawn_by,
         "classes": [classes[index].name for index in present if index > 0],
         "image_sha256": sha256_of(folder / files["image"]),

@@ -1,4 +1,4 @@
-"""Training an SDM on a prepared set, from its folder to the model's folder."""
+"""Training an image model on a prepared set, from its folder to the model's folder."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import torch
 
 from pipeline.data.pairs import Pairs, load_pairs
-from pipeline.diffusion.image_model import ModelCard, SdmSettings, write_image_model
+from pipeline.diffusion.image_kinds import ImageKind
+from pipeline.diffusion.model_folder import ModelCard, write_model_folder
+from pipeline.diffusion.previews import Preview
 from pipeline.diffusion.training import Trainer
-from pipeline.diffusion.training_state import STATE_FILE, read_state
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
@@ -16,14 +17,14 @@ from pipeline.io.manifests import MANIFEST, read_classes, read_split
 from pipeline.io.seeding import derive_seed
 from pipeline.io.store import open_store
 from pipeline.models.conditioning import ConditionSettings, condition_channels
-from pipeline.models.spade_unet import SpadeUNet, build_network
+from pipeline.training.state import STATE_FILE, read_state
 
 
 def train_image_model(
     stage: str,
     prepared: Path,
     out: Path,
-    settings: SdmSettings,
+    kind: ImageKind,
     condition: ConditionSettings,
     seed: int,
     start: Path | None = None,
@@ -34,7 +35,7 @@ def train_image_model(
         stage: name of the stage, for its store.
         prepared: the prepared set; only its training and validation pairs are read.
         out: the model's folder, replaced whole at the end.
-        settings: network, diffusion and training.
+        kind: of model, with its settings.
         condition: what the network is told beside the classes.
         seed: the pipeline's.
         start: folder of a trained model whose weights, EMA and optimiser to continue from;
@@ -47,28 +48,35 @@ def train_image_model(
     train, val = (_pairs(prepared, split, condition) for split in ("train", "val"))
     if train is None:
         raise UserError(f"{prepared}: got 0 training pairs, expected at least 1; check split.*")
+    settings, colours = kind.settings, [item.colour for item in classes]
     height, width = train.masks.shape[1:]
-    network = _new_network(settings, condition, len(classes), (height, width), seed)
-    key = _store_key(prepared, settings, condition, seed, start)
+    torch.manual_seed(derive_seed(seed, "initial weights"))
+    channels = condition_channels(len(classes), condition.object)
+    network = kind.build(channels, (height, width))
+    own_seed = derive_seed(seed, stage)  # finetuning draws other noise than the training did
+    painter = kind.painter(network)
+    preview = Preview(val or train, colours, settings.training.preview, own_seed, painter)
+    key = _store_key(prepared, kind, condition, seed, start)
     with open_store(stage, key) as store:
-        colours = [item.colour for item in classes]
         trainer = Trainer(
             network,
-            train,
-            val,
-            colours,
+            kind.examples(train, len(classes), own_seed, training=True),
+            None if val is None else kind.examples(val, len(classes), own_seed, training=False),
             settings.diffusion,
             settings.training,
-            derive_seed(seed, stage),  # finetuning draws other noise than the training did
+            own_seed,
             store.path,
+            preview.grid,
         )
         before = None if start is None else read_state(start / "state" / STATE_FILE).as_start()
         state = trainer.run(before)
         if not trainer.accelerator.is_main_process:
             return
-        card = ModelCard("sdm", settings, classes, condition.object, height, width, seed)
+        card = ModelCard(
+            kind.name, settings, kind.inputs(), classes, condition.object, height, width, seed
+        )
         with output_folder(out) as folder:
-            write_image_model(folder, network, state, card, store.path)
+            write_model_folder(folder, network, state, card, settings.training.monitor, store.path)
         store.clear()
     # Printed and not written: equal trainings give equal files.
     print(f"{stage}: {state.record.steps_done} steps in {state.record.seconds:.0f} s")
@@ -87,21 +95,9 @@ def _pairs(prepared: Path, split: str, condition: ConditionSettings) -> Pairs | 
     return pairs if condition.object else Pairs(pairs.ids, pairs.images, pairs.masks, None)
 
 
-def _new_network(
-    settings: SdmSettings,
-    condition: ConditionSettings,
-    total_classes: int,
-    size: tuple[int, int],
-    seed: int,
-) -> SpadeUNet:
-    torch.manual_seed(derive_seed(seed, "initial weights"))
-    channels = condition_channels(total_classes, condition.object)
-    return build_network(settings.network, channels, settings.diffusion.learns_variance, size)
-
-
 def _store_key(
     prepared: Path,
-    settings: SdmSettings,
+    kind: ImageKind,
     condition: ConditionSettings,
     seed: int,
     start: Path | None,
@@ -109,7 +105,9 @@ def _store_key(
     return {
         "prepared": sha256_of(prepared / MANIFEST),
         "start": None if start is None else sha256_of(start / "state" / STATE_FILE),
-        "settings": settings.model_dump(),
+        "kind": kind.name,
+        "inputs": kind.inputs(),
+        "settings": kind.settings.model_dump(),
         "condition": condition.model_dump(),
         "seed": seed,
     }

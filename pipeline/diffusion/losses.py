@@ -1,4 +1,7 @@
-"""Training losses of the image models: simple loss, and the hybrid loss with learned variance.
+"""Training losses of the diffusion models: simple loss, and the hybrid one with learned variance.
+
+The simple loss is the squared error (Ho et al. 2020, eq. 14) or the absolute one, which the
+published code of latent diffusion uses.
 
 Nichol & Dhariwal 2021, eq. 15-16: L_hybrid = L_simple + L_vlb, the second as the KL term of one
 timestep in bits per dimension, which trains the variance alone (the mean is detached). Its weight
@@ -13,7 +16,6 @@ import torch
 from torch import Tensor
 
 from pipeline.diffusion.schedules import (
-    SKIP_DEVIATION,
     DiffusionSettings,
     Schedule,
     at,
@@ -28,7 +30,7 @@ class Loss(NamedTuple):
     """Means over a batch; `vb` (bits per dimension) is 0 where no variance is learned."""
 
     total: Tensor
-    mse: Tensor
+    simple: Tensor
     vb: Tensor
 
 
@@ -45,10 +47,10 @@ def training_loss(
     """The loss of a batch.
 
     Args:
-        output: the network's, N×3×H×W, or N×6×H×W with a learned variance.
-        x0: clean images in [−1, 1], N×3×H×W.
-        epsilon: the noise in x_t, N×3×H×W.
-        x_t: what the network saw, N×3×H×W.
+        output: the network's, N×C×H×W, or N×2C×H×W with a learned variance.
+        x0: clean images in [−1, 1] or latents, N×C×H×W.
+        epsilon: the noise in x_t, N×C×H×W.
+        x_t: what the network saw, N×C×H×W.
         t: timesteps, N.
         defects: bool N×H×W, True on pixels of the non-background classes.
         schedule: on the same device.
@@ -57,17 +59,18 @@ def training_loss(
     Returns:
         Scalars; `total` is what to minimise.
     """
-    mean_output, variance_output = output[:, :3], output[:, 3:]
+    channels = x0.shape[1]
+    mean_output, variance_output = output[:, :channels], output[:, channels:]
     signal, noise = schedule.factors(t)
-    error = mean_output - target(settings.prediction, x0, epsilon, signal, noise)
+    error = mean_output - target(settings, x0, epsilon, signal, noise)
     pixel_weights = 1 + (settings.defect_weight - 1) * defects[:, None].to(error.dtype)  # N×1×H×W
     weights = timestep_weights(settings, schedule.snr[t]).view(-1, 1, 1, 1) * pixel_weights
-    mse = (weights * error.square()).mean()
+    simple = (weights * (error.abs() if settings.loss == "l1" else error.square())).mean()
     if not settings.learns_variance:
-        return Loss(mse, mse, torch.zeros_like(mse))
-    x0_hat = to_x0(settings.prediction, mean_output.detach(), x_t, signal, noise)
+        return Loss(simple, simple, torch.zeros_like(simple))
+    x0_hat = to_x0(settings, mean_output.detach(), x_t, signal, noise)
     vb = variational_bound(x0, x0_hat, variance_output, x_t, t, schedule).mean()
-    return Loss(mse + vb, mse, vb)
+    return Loss(simple + vb, simple, vb)
 
 
 def timestep_weights(settings: DiffusionSettings, snr: Tensor) -> Tensor:
@@ -81,15 +84,15 @@ def timestep_weights(settings: DiffusionSettings, snr: Tensor) -> Tensor:
     if settings.snr_clamp is None:
         return torch.ones_like(snr)
     low, high = settings.snr_clamp
-    return snr.clamp(low, high) / _ERROR_PER_X0_ERROR[settings.prediction](snr)
+    return snr.clamp(low, high) / _ERROR_PER_X0_ERROR[settings.prediction](settings, snr)
 
 
 # squared error of the network's output for a squared error 1 of the clean image, by the SNR
-_ERROR_PER_X0_ERROR: dict[str, Callable[[Tensor], Tensor]] = {
-    "epsilon": lambda snr: snr,
-    "v": lambda snr: snr + 1,
-    "x0": torch.ones_like,
-    "x0_skip": lambda snr: (1 + SKIP_DEVIATION**2 * snr) ** 2,
+_ERROR_PER_X0_ERROR: dict[str, Callable[[DiffusionSettings, Tensor], Tensor]] = {
+    "epsilon": lambda settings, snr: snr,
+    "v": lambda settings, snr: snr + 1,
+    "x0": lambda settings, snr: torch.ones_like(snr),
+    "x0_skip": lambda settings, snr: (1 + settings.skip_deviation**2 * snr) ** 2,
 }
 
 

@@ -20,12 +20,18 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipeline.data.pairs import Pairs
-from pipeline.data.synthetic_set import SyntheticPair, is_finished, store_pair, write_synthetic_set
-from pipeline.diffusion.sampling import SamplingSettings, draw
-from pipeline.diffusion.schedules import DiffusionSettings
+from pipeline.data.synthetic_set import (
+    SyntheticPair,
+    is_finished,
+    read_pair,
+    store_pair,
+    write_synthetic_set,
+)
+from pipeline.diffusion.painting import Painter
+from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.io.atomic import output_folder
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import ClassInfo
@@ -41,25 +47,31 @@ class Condition(Protocol):
     mask: np.ndarray  # uint8 H×W
     object: np.ndarray | None  # bool H×W
     mask_id: str
+    rejected: tuple[str, ...]  # faults of masks that were drawn before this one
+    fault: str | None  # of this one
 
 
 @dataclass(frozen=True)
 class SampleJob:
     """Everything the bytes of a synthetic set depend on."""
 
-    network: nn.Module
-    diffusion: DiffusionSettings
+    painter: Painter
     classes: list[ClassInfo]
     with_object: bool  # whether the network's condition has the silhouette
     source: Callable[[int], Condition]
     settings: SamplingSettings
     seed: int
 
-    def pair(self, index: int) -> SyntheticPair:
-        """Names and seed of the pair at `index`."""
-        mask_id = self.source(index).mask_id
-        seed = derive_seed(self.seed, "sample", index)
-        return SyntheticPair(index, seed, mask_id, self.with_object)
+    def pair(self, index: int, condition: Condition) -> SyntheticPair:
+        """Names and seed of the pair at `index`, drawn for `condition`."""
+        return SyntheticPair(
+            index=index,
+            seed=derive_seed(self.seed, "sample", index),
+            mask_id=condition.mask_id,
+            has_object=self.with_object,
+            mask_rejected=condition.rejected,
+            mask_fault=condition.fault,
+        )
 
     def batch(self, number: int) -> range:
         """The indices of a batch."""
@@ -83,7 +95,7 @@ def draw_set(job: SampleJob, key: dict[str, Any], out: Path, title: str) -> None
     accelerator.print(title)
     # accelerate launch sets OMP_NUM_THREADS=1 on a CPU
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
-    job.network.to(accelerator.device, memory_format=torch.channels_last)
+    job.painter.to(accelerator.device)
     is_main = accelerator.is_main_process
     with open_store("sample", key | {"device": accelerator.device.type}) as store:
         # one process lists what is missing: the others' lists would lack what it has just drawn
@@ -100,13 +112,18 @@ def draw_set(job: SampleJob, key: dict[str, Any], out: Path, title: str) -> None
 
 
 def store_key(
-    job: SampleJob, weights: Path, masks: Pairs, mask_settings: dict[str, Any]
+    job: SampleJob,
+    weights: Path,
+    inputs: dict[str, Any],
+    masks: Pairs,
+    mask_settings: dict[str, Any],
 ) -> dict[str, Any]:
     """What decides the bytes of pair i, JSON-able: all settings but the count, and the inputs.
 
     Args:
         job: what is drawn.
         weights: the folder the network was loaded from.
+        inputs: hashes of other models that the photos or masks are drawn with, JSON-able.
         masks: the pairs whose masks and silhouettes the mask source uses.
         mask_settings: what the mask source was made with.
     """
@@ -115,7 +132,7 @@ def store_key(
         content.update(b"" if array is None else array.tobytes())
     return {
         "settings": job.settings.model_dump(exclude={"count"}),
-        "diffusion": job.diffusion.model_dump(),
+        "inputs": inputs,
         "weights": {path.name: sha256_of(path) for path in sorted(weights.iterdir())},
         "classes": [asdict(item) for item in job.classes],
         "mask_settings": mask_settings,
@@ -161,20 +178,19 @@ def _draw_batch(job: SampleJob, indices: range, store: Path, pool: ThreadPoolExe
     objects = None
     if job.with_object:
         objects = torch.from_numpy(np.stack([item.object for item in conditions]))  # N×H×W
-    images = draw(
-        job.network,
-        job.diffusion,
+    pairs = [job.pair(i, condition) for i, condition in zip(indices, conditions, strict=True)]
+    images = job.painter.paint(
         encode_condition(masks, objects, len(job.classes)),
-        [torch.Generator().manual_seed(job.pair(index).seed) for index in indices],
+        [torch.Generator().manual_seed(pair.seed) for pair in pairs],
         job.settings,
     )
 
-    def write(item: tuple[int, Condition, np.ndarray]) -> None:
-        index, condition, image = item
+    def write(item: tuple[SyntheticPair, Condition, np.ndarray]) -> None:
+        pair, condition, image = item
         silhouette = condition.object if job.with_object else None
-        store_pair(store, job.pair(index), image, condition.mask, silhouette, job.classes)
+        store_pair(store, pair, image, condition.mask, silhouette, job.classes)
 
-    list(pool.map(write, zip(indices, conditions, to_pixels(images), strict=True)))
+    list(pool.map(write, zip(pairs, conditions, to_pixels(images), strict=True)))
 
 
 def to_pixels(images: Tensor) -> np.ndarray:
@@ -185,7 +201,7 @@ def to_pixels(images: Tensor) -> np.ndarray:
 
 def _write(job: SampleJob, store: Path, out: Path) -> None:
     settings = job.settings
-    pairs = [job.pair(index) for index in range(settings.count)]
+    pairs = [read_pair(store, index) for index in range(settings.count)]
     drawn_by = {
         "guidance": settings.guidance,
         "sampler": settings.sampler,

@@ -1,4 +1,4 @@
-"""Drawing images from a conditional diffusion model by one of several samplers.
+"""Drawing images, latents or masks from a diffusion model by one of several samplers.
 
 Samplers are schedulers of diffusers, each built so that it is right for any number of steps:
 `ddpm` (Ho et al. 2020; learned variance: Nichol & Dhariwal 2021) and `ddim` (Song et al. 2020) run
@@ -8,6 +8,7 @@ set, whatever the network predicts.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,20 @@ from pipeline.diffusion.schedules import DiffusionSettings, make_betas, to_x0
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 
-IMAGE_CHANNELS = 3
+
+@dataclass(frozen=True)
+class Space:
+    """What a network draws."""
+
+    channels: int
+    height: int
+    width: int
+    limit: float | None  # values lie within ± this; None = no limit, as in latents
+
+
+def photo_space(conditions: Tensor) -> Space:
+    """RGB photos in [−1, 1] of the size of their conditions, N×K×H×W."""
+    return Space(3, *conditions.shape[2:], limit=1.0)
 
 
 class SamplerSettings(Settings):
@@ -33,7 +47,7 @@ class SamplerSettings(Settings):
     spacing: Literal["even", "quadratic"] = "even"  # quadratic: more of the steps at little noise
     guidance: float = Field(default=0.0, ge=0)  # s of the thesis's equation 3.12; w = 1 + s
     eta: float = Field(default=0.0, ge=0, le=1)  # ddim only: 0 deterministic … 1 as noisy as ddpm
-    clip: bool = True  # clip each predicted x₀ to [−1, 1]
+    clip: bool = True  # clip each predicted x₀ to the space's limits; latents have none
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast of the network
 
     @model_validator(mode="after")
@@ -132,19 +146,21 @@ def draw(
     conditions: Tensor,
     generators: list[torch.Generator],
     settings: SamplerSettings,
+    space: Space | None = None,
 ) -> Tensor:
     """Draw one image for each condition.
 
     Args:
-        network: maps (x N×3×H×W, timesteps N, condition N×K×H×W) to N×3×H×W, or N×6×H×W with a
+        network: maps (x N×C×h×w, timesteps N, condition N×K×H×W) to N×C×h×w, or N×2C×h×w with a
             learned variance; runs in evaluation mode and is left in the mode it was in.
         diffusion: the process it was trained on.
-        conditions: float N×K×H×W.
+        conditions: float N×K×H×W; K = 0 for an unconditional network.
         generators: N CPU generators; the i-th alone provides the noise of the i-th image.
         settings: sampler, steps, guidance, …
+        space: what is drawn; None = photos of the size of the conditions.
 
     Returns:
-        float32 N×3×H×W in [−1, 1] on the network's device.
+        float32 N×C×h×w within the limits of `space`, on the network's device.
 
     Raises:
         UserError: more steps than the training had timesteps.
@@ -158,8 +174,9 @@ def draw(
     conditions = conditions.to(device)
     alphas_cumprod = torch.cumprod(1 - make_betas(diffusion), dim=0)  # ᾱ, float64, T
     sampler = SAMPLERS[settings.sampler](alphas_cumprod.numpy(), settings)
-    shape = (IMAGE_CHANNELS, *conditions.shape[2:])
-    x = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)  # N×3×H×W
+    space = space or photo_space(conditions)
+    shape = (space.channels, space.height, space.width)
+    x = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)  # N×C×h×w
     was_training = network.training
     network.eval()
     try:
@@ -168,9 +185,13 @@ def draw(
             with torch.autocast(device.type, torch.bfloat16, settings.precision == "bf16"):
                 output, variance = predict(network, x, timesteps, conditions, settings.guidance)
             signal, noise = alphas_cumprod[t].sqrt(), (1 - alphas_cumprod[t]).sqrt()
-            x0 = to_x0(diffusion.prediction, output, x, signal, noise)
-            x0 = x0.clamp(-1.0, 1.0) if settings.clip else x0
+            x0 = to_x0(diffusion, output, x, signal, noise)
+            x0 = _within(x0, space.limit) if settings.clip else x0
             x = sampler.step(i, x0, variance, x, generators)
     finally:
         network.train(was_training)
-    return x.clamp(-1.0, 1.0)
+    return _within(x, space.limit)
+
+
+def _within(x: Tensor, limit: float | None) -> Tensor:
+    return x if limit is None else x.clamp(-limit, limit)

@@ -8,7 +8,7 @@ added by step t, ᾱ_t the share of the image's variance that is left; x_t = √
 learns to hand through what little noise leaves visible, and blurs; predicting v, it never learns
 to remove all of the noise, and leaves grain. Here the clean image is the mean of the network's
 output F and of what the noisy image shows, x_t/√ᾱ_t, each weighted by its precision, if F is taken
-to err by SKIP_DEVIATION = d:
+to err by `skip_deviation` = d (0.05 for images in [−1, 1]; latents of deviation 1 want more):
     x0 = (σ²·F + d²·√ᾱ·x_t) / (σ² + d²·ᾱ),  σ² = 1 − ᾱ.
 d = 0 is x0-prediction, d = 1 is v-prediction up to a factor; the skip connection of Karras et al.
 2022 (EDM, eq. 7) with the deviation that is left once the mask is known, in place of σ_data.
@@ -24,7 +24,6 @@ from torch import Tensor
 
 from pipeline.io.params import Settings
 
-SKIP_DEVIATION = 0.05  # in the range of images, [−1, 1]
 MAX_BETA = 0.999  # Nichol & Dhariwal: keeps the cosine schedule's last steps from being singular
 
 
@@ -32,9 +31,10 @@ class DiffusionSettings(Settings):
     """The diffusion process and its loss; the defaults are those of Wang et al. 2022 (SDM)."""
 
     timesteps: int = Field(1000, ge=2)
-    schedule: Literal["linear", "cosine"] = "linear"
+    schedule: Literal["linear", "scaled_linear", "cosine"] = "linear"
     prediction: Literal["epsilon", "v", "x0", "x0_skip"] = "epsilon"
-    loss: Literal["mse", "hybrid"] = "hybrid"
+    skip_deviation: float = Field(0.05, gt=0)  # d above; x0_skip only
+    loss: Literal["mse", "l1", "hybrid"] = "hybrid"
     snr_clamp: list[float] | None = None
     defect_weight: float = Field(1.0, ge=0)
 
@@ -49,6 +49,8 @@ class DiffusionSettings(Settings):
             return self
         if len(self.snr_clamp) != 2 or not 0 <= self.snr_clamp[0] < self.snr_clamp[1]:
             raise ValueError(f"snr_clamp as [low, high] with 0 ≤ low < high, not {self.snr_clamp}")
+        if self.loss == "l1":
+            raise ValueError("snr_clamp null with loss l1: the weights are those of squared errors")
         if self.prediction == "epsilon" and self.snr_clamp[0] > 0:
             # the weight of an ε-error would be low/SNR, which grows without bound with the noise
             raise ValueError("snr_clamp with low = 0 where prediction is epsilon")
@@ -75,7 +77,20 @@ def cosine_betas(timesteps: int) -> Tensor:
     return (1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=MAX_BETA)
 
 
-SCHEDULES: dict[str, Callable[[int], Tensor]] = {"linear": linear_betas, "cosine": cosine_betas}
+def scaled_linear_betas(timesteps: int) -> Tensor:
+    """Linear in √β, 0.0015 → 0.0205 for T = 1000 (Rombach et al. 2022); any T as above."""
+    scale = 1000 / timesteps
+    roots = torch.linspace(
+        (0.0015 * scale) ** 0.5, (0.0205 * scale) ** 0.5, timesteps, dtype=torch.float64
+    )
+    return (roots**2).clamp(max=MAX_BETA)
+
+
+SCHEDULES: dict[str, Callable[[int], Tensor]] = {
+    "linear": linear_betas,
+    "scaled_linear": scaled_linear_betas,
+    "cosine": cosine_betas,
+}
 
 
 class Schedule:
@@ -119,38 +134,44 @@ def add_noise(x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Ten
     return signal * x0 + noise * epsilon
 
 
-def target(prediction: str, x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
-    """What the network should output for `prediction`."""
-    return _TARGETS[prediction](x0, epsilon, signal, noise)
+def target(
+    settings: DiffusionSettings, x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor
+) -> Tensor:
+    """What the network should output for `settings.prediction`."""
+    return _TARGETS[settings.prediction](settings, x0, epsilon, signal, noise)
 
 
-def to_x0(prediction: str, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor) -> Tensor:
+def to_x0(
+    settings: DiffusionSettings, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor
+) -> Tensor:
     """The clean image that an output of the network implies."""
-    return _TO_X0[prediction](output, x_t, signal, noise)
+    return _TO_X0[settings.prediction](settings, output, x_t, signal, noise)
 
 
 def to_epsilon(
-    prediction: str, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor
+    settings: DiffusionSettings, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor
 ) -> Tensor:
     """The noise that an output of the network implies; needs noise > 0."""
-    if prediction == "epsilon":
+    if settings.prediction == "epsilon":
         return output
-    return (x_t - signal * to_x0(prediction, output, x_t, signal, noise)) / noise
+    return (x_t - signal * to_x0(settings, output, x_t, signal, noise)) / noise
 
 
-_TARGETS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "epsilon": lambda x0, epsilon, signal, noise: epsilon,
-    "v": lambda x0, epsilon, signal, noise: signal * epsilon - noise * x0,
-    "x0": lambda x0, epsilon, signal, noise: x0,
-    "x0_skip": lambda x0, epsilon, signal, noise: x0 - SKIP_DEVIATION**2 * signal / noise * epsilon,
+_TARGETS: dict[str, Callable[..., Tensor]] = {
+    "epsilon": lambda settings, x0, epsilon, signal, noise: epsilon,
+    "v": lambda settings, x0, epsilon, signal, noise: signal * epsilon - noise * x0,
+    "x0": lambda settings, x0, epsilon, signal, noise: x0,
+    "x0_skip": lambda settings, x0, epsilon, signal, noise: (
+        x0 - settings.skip_deviation**2 * signal / noise * epsilon
+    ),
 }
 
-_TO_X0: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "epsilon": lambda output, x_t, signal, noise: (x_t - noise * output) / signal,
-    "v": lambda output, x_t, signal, noise: signal * x_t - noise * output,
-    "x0": lambda output, x_t, signal, noise: output,
-    "x0_skip": lambda output, x_t, signal, noise: (
-        (noise**2 * output + SKIP_DEVIATION**2 * signal * x_t)
-        / (noise**2 + (SKIP_DEVIATION * signal) ** 2)
+_TO_X0: dict[str, Callable[..., Tensor]] = {
+    "epsilon": lambda settings, output, x_t, signal, noise: (x_t - noise * output) / signal,
+    "v": lambda settings, output, x_t, signal, noise: signal * x_t - noise * output,
+    "x0": lambda settings, output, x_t, signal, noise: output,
+    "x0_skip": lambda settings, output, x_t, signal, noise: (
+        (noise**2 * output + settings.skip_deviation**2 * signal * x_t)
+        / (noise**2 + (settings.skip_deviation * signal) ** 2)
     ),
 }

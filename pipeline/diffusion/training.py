@@ -6,26 +6,27 @@ threads). State, curve and sample grids live in one folder while it runs.
 """
 
 import math
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from torch import nn
 
-from pipeline.data.pairs import Pairs
 from pipeline.diffusion.batches import Batch, BatchSource, validation_batches
-from pipeline.diffusion.interruption import Interruption
+from pipeline.diffusion.examples import Examples
 from pipeline.diffusion.losses import Loss, training_loss
-from pipeline.diffusion.monitoring import Record, write_curve
-from pipeline.diffusion.previews import Preview
 from pipeline.diffusion.schedules import DiffusionSettings, Schedule, add_noise, make_betas
 from pipeline.diffusion.training_settings import TrainingSettings
-from pipeline.diffusion.training_state import (
+from pipeline.io.errors import UserError
+from pipeline.io.images import write_image
+from pipeline.io.seeding import derive_seed
+from pipeline.training.loop import run_steps
+from pipeline.training.record import Record, write_curve
+from pipeline.training.state import (
     STATE_FILE,
     Tensors,
     TrainingState,
@@ -33,56 +34,54 @@ from pipeline.diffusion.training_state import (
     optimiser_tensors,
     read_state,
 )
-from pipeline.io.errors import UserError
-from pipeline.io.images import write_image
-from pipeline.io.progress import progress
-from pipeline.io.seeding import derive_seed
 
 SAMPLES_FOLDER = "samples"
+LOSS_PARTS = ["loss_simple", "loss_vb"]
 
 
 class Trainer:
-    """One training of a network that maps (x_t N×3×H×W, t N, condition N×K×H×W) to its output."""
+    """One training of a network that maps (x_t N×C×h×w, t N, condition N×K×H×W) to its output."""
 
     def __init__(
         self,
         network: nn.Module,
-        train: Pairs,
-        val: Pairs | None,
-        colours: list[tuple[int, int, int]],
+        train: Examples,
+        val: Examples | None,
         diffusion: DiffusionSettings,
         settings: TrainingSettings,
         seed: int,
         folder: Path,
+        draw_grid: Callable[[], np.ndarray] | None = None,
     ) -> None:
         """Prepare a training.
 
         Args:
             network: freshly initialised, the same in every process.
-            train: pairs to train on; with silhouettes iff the network's condition has them.
-            val: pairs for the validation loss and the previews; None = there are none.
-            colours: one a class, background first.
+            train: what to train on.
+            val: examples for the validation loss; None = there are none.
             diffusion: the process and the loss.
             settings: see there.
             seed: decides everything random.
             folder: where state, curve and grids are kept; a state found there is resumed from.
+            draw_grid: a picture (uint8 H×W×3) of what `network` draws with the weights that it
+                has at the call; None = no pictures.
 
         Raises:
             UserError: settings that this machine or these data cannot serve.
         """
-        torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        settings.use_threads()
         precision = "no" if settings.precision == "fp32" else settings.precision
         if precision == "fp16" and not torch.cuda.is_available():
             raise UserError("training.precision: got fp16, expected bf16 or fp32 without a GPU")
         self.accelerator = Accelerator(mixed_precision=precision)
         settings.check_against(0 if val is None else len(val), self.accelerator.num_processes)
-        self.train_pairs, self.val_pairs, self.colours = train, val, colours
+        self.train, self.val, self.draw_grid = train, val, draw_grid
         self.diffusion, self.settings = diffusion, settings
         self.seed, self.folder = seed, folder
         self.total_steps = settings.total_steps(len(train))
         self.schedule = Schedule(make_betas(diffusion), self.accelerator.device)
         self.source = self._make_source()
-        self.record = Record()
+        self.record = Record(parts=LOSS_PARTS)
         self.best: Tensors = {}
         self._prepare(network)
 
@@ -104,11 +103,9 @@ class Trainer:
 
     def _make_source(self) -> BatchSource:
         return BatchSource(
-            pairs=self.train_pairs,
-            total_classes=len(self.colours),
+            examples=self.train,
             batch_size=self.settings.batch_size,
             drop_rate=self.settings.drop_rate,
-            augment=self.settings.augment,
             timesteps=self.diffusion.timesteps,
             seed=self.seed,
             rank=self.accelerator.process_index,
@@ -130,29 +127,24 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self.accelerator.wait_for_everyone()  # nobody writes before all have read
-        done, is_main = self.record.steps_done, self.accelerator.is_main_process
-        if is_main:
-            print(f"grids and curve appear in {self.folder}; starting at step {done}", flush=True)
-        saved = time.monotonic()
         on_gpu = self.accelerator.device.type != "cpu"
+        done = self.record.steps_done
         batches = self.source.batches(done, self.total_steps, ahead=on_gpu)
-        shown = progress(self.total_steps, "training", done) if is_main else nullcontext()
-        with Interruption() as interruption, shown as bar:
-            for step, batch in enumerate(batches, start=done):
-                began = time.monotonic()
-                loss = self._step(step, batch)
-                self._follow_up()
-                self.record.seconds += time.monotonic() - began
-                if bar is not None:
-                    bar.note(loss=loss)
-                    bar.update()
-                is_due = time.monotonic() - saved >= self.settings.checkpoint_every_s
-                is_last = step + 1 == self.total_steps
-                if is_main and (is_due or is_last or interruption.asked):
-                    self._state().write(path)
-                    saved = time.monotonic()
-                if interruption.asked and not is_last:
-                    raise UserError(f"stopped after step {step + 1}; run again to continue")
+
+        def take_step(step: int) -> float:
+            loss = self._step(step, next(batches))
+            self._follow_up()
+            return loss
+
+        run_steps(
+            take_step,
+            self._state,
+            self.record,
+            self.total_steps,
+            path,
+            self.settings.checkpoint_every_s,
+            self.accelerator.is_main_process,
+        )
         return self._state()
 
     def _step(self, step: int, batch: Batch) -> float:
@@ -179,12 +171,12 @@ class Trainer:
 
     def _loss(self, model: nn.Module, batch: Batch) -> Loss:
         batch = batch.to(self.accelerator.device)
-        x_t = add_noise(batch.images, batch.epsilon, *self.schedule.factors(batch.t))
+        x_t = add_noise(batch.x0, batch.epsilon, *self.schedule.factors(batch.t))
         x_t = x_t.contiguous(memory_format=torch.channels_last)
-        output = model(x_t, batch.t, batch.condition).float()  # N×3 or 6×H×W
+        output = model(x_t, batch.t, batch.condition).float()  # N×C or 2C×h×w
         return training_loss(
             output,
-            batch.images,
+            batch.x0,
             batch.epsilon,
             x_t,
             batch.t,
@@ -201,8 +193,8 @@ class Trainer:
         def is_due(every: int | None) -> bool:
             return every is not None and (is_last or done % every == 0)
 
-        epoch = self.source.epoch(done)
-        if epoch > self.source.epoch(done - 1):
+        epoch = self.source.order.epoch(done)
+        if epoch > self.source.order.epoch(done - 1):
             self._monitor("train_loss", self.record.close_epoch())
         val_loss = None
         if is_due(settings.evaluate_every_steps):
@@ -225,26 +217,22 @@ class Trainer:
     @torch.no_grad()
     def _validation_loss(self) -> float | None:
         """Loss of the averaged weights on the validation pairs, in the main process."""
-        if self.val_pairs is None or not self.accelerator.is_main_process:
+        if self.val is None or not self.accelerator.is_main_process:
             return None
         losses, sizes = [], []
         with self._averaged_network() as network:
             for batch in validation_batches(
-                self.val_pairs,
-                len(self.colours),
-                self.settings.batch_size,
-                self.diffusion.timesteps,
-                self.seed,
+                self.val, self.settings.batch_size, self.diffusion.timesteps, self.seed
             ):
                 losses.append(self._loss(network, batch).total.item())
-                sizes.append(len(batch.images))
+                sizes.append(len(batch.x0))
         return math.fsum(a * b for a, b in zip(losses, sizes, strict=True)) / sum(sizes)
 
     def _write_grid(self, done: int) -> None:
-        shown = self.train_pairs if self.val_pairs is None else self.val_pairs
-        preview = Preview(shown, self.colours, self.settings.preview, self.seed)
-        with self._averaged_network() as network:
-            grid = preview.grid(network, self.diffusion)
+        if self.draw_grid is None:
+            return
+        with self._averaged_network():
+            grid = self.draw_grid()
         write_image(self.folder / SAMPLES_FOLDER / f"step_{done:06d}.png", grid)
         write_curve(self.folder, self.record)
 
@@ -280,7 +268,7 @@ class Trainer:
             if group.keys() != own.keys():
                 raise UserError(
                     f"{STATE_FILE}: its network differs from that of the parameters; "
-                    "train the image model again"
+                    "train the model again"
                 )
             for name, tensor in own.items():
                 tensor.copy_(group[name])

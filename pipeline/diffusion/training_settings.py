@@ -1,25 +1,24 @@
 """How a diffusion model is trained: section `training` of an image model's parameters."""
 
 import math
+import os
 from typing import Literal
 
+import torch
 from pydantic import Field, model_validator
 
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.diffusion.previews import PreviewSettings
 from pipeline.io.errors import UserError
-from pipeline.io.params import Settings
+from pipeline.training.learning_rate import LearningRateSettings
 
 
-class TrainingSettings(Settings):
+class TrainingSettings(LearningRateSettings):
     """Length, optimiser, average, precision and monitoring; defaults of Wang et al. 2022 (SDM)."""
 
     max_steps: int | None = Field(None, ge=1)  # None = no limit
     max_epochs: int | None = Field(None, ge=1)  # None = no limit; the earlier of both ends it
     batch_size: int = Field(32, ge=1)  # of all processes together
-    learning_rate: float = Field(1e-4, gt=0)
-    warmup_steps: int = Field(0, ge=0)
-    decay: Literal["cosine", "none"] = "none"
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)  # None = gradients are not clipped
     drop_rate: float = Field(0.0, ge=0, le=1)  # of conditions, for guidance
@@ -59,16 +58,13 @@ class TrainingSettings(Settings):
                 f"{processes} processes that train together"
             )
 
+    def use_threads(self) -> None:
+        """Compute with `threads` from here on: sums in floating point depend on their number."""
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+
     def total_steps(self, total_pairs: int) -> int:
         """Optimiser steps of the whole training on `total_pairs` pairs."""
         limits = [] if self.max_steps is None else [self.max_steps]
         if self.max_epochs is not None:
             limits.append(math.ceil(self.max_epochs * total_pairs / self.batch_size))
         return min(limits)
-
-    def learning_rate_at(self, step: int, total_steps: int) -> float:
-        """Learning rate of `step` (from 0): linear warm-up, then constant or cosine to 0."""
-        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        if self.decay == "none":
-            return self.learning_rate * warm
-        return self.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / total_steps))

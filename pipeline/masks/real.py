@@ -13,11 +13,17 @@ from pipeline.io.seeding import numpy_rng
 
 @dataclass(frozen=True)
 class MaskDraw:
-    """The condition of one synthetic pair; `mask_id` names the training mask it was made of."""
+    """The condition of one synthetic pair; `mask_id` names the training mask it was made of.
+
+    For masks that a model draws, faults are those of `pipeline.masks.plausibility`, the gravest of
+    each implausible draw.
+    """
 
     mask: np.ndarray  # uint8 H×W, class indices
     object: np.ndarray | None  # bool H×W, the object's silhouette
     mask_id: str
+    rejected: tuple[str, ...] = ()  # faults of the draws thrown away before this one
+    fault: str | None = None  # of this one
 
 
 MaskSource = Callable[[int], MaskDraw]

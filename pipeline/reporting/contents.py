@@ -1,7 +1,5 @@
 """Gathers what the page shows from the project's folders, and writes the pictures beside it."""
 
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,12 @@ import pandas as pd
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo, read_classes, read_manifest, read_split
-from pipeline.reporting import facts, figures, gallery, tables
+from pipeline.reporting import facts, figures, gallery, masks, tables, trainings
 from pipeline.reporting.page import drawing
 from pipeline.reporting.settings import ReportSettings
 
 PREPARED, SYNTHETIC = Path("data/prepared"), Path("data/synthetic")
 SCORES = Path("data/filtered/scores.parquet")
-IMAGE_DM, FINETUNED = Path("data/models/image_dm"), Path("data/models/image_dm_finetuned")
 SHEET_PAIRS, SHEET_ROWS = 8, 4
 CLASS_FIGURES = ["iou", "dice", "precision", "recall"]
 
@@ -29,19 +26,23 @@ class Results:
     counts: pixel counts per run, seed, test photo and class.
     curves: architecture, mix, seed, step, val_defect_iou.
     scores: architecture, mix, seed, defect_iou, miou.
+    all_scores: the result of `score_table`: every score of every run and seed.
     class_scores: architecture, mix, seed, class, iou, dice, precision, recall; defects only.
     table: the result of `tables.mix_table`.
     headline: the result of `tables.summary`.
     baselines: the mix that each mix is compared with.
+    masks: how the synthetic pairs' masks compare with the real ones.
     """
 
     counts: pd.DataFrame
     curves: pd.DataFrame
     scores: pd.DataFrame
+    all_scores: pd.DataFrame
     class_scores: pd.DataFrame
     table: pd.DataFrame
     headline: dict[str, dict[str, Any]]
     baselines: dict[str, str]
+    masks: masks.MaskResults
 
 
 def gather(
@@ -49,6 +50,10 @@ def gather(
 ) -> dict[str, Any]:
     """Everything page.html asks for; writes the pictures into `folder`."""
     classes, synthetic = read_classes(PREPARED), read_manifest(SYNTHETIC)
+    sides = {
+        "real": (PREPARED, read_split(PREPARED, "train")),
+        "synthetic": (SYNTHETIC, synthetic),
+    }
     return {
         "subset": params["subset"],
         "method": facts.method(params, synthetic),
@@ -59,8 +64,9 @@ def gather(
         "architectures": _architectures(params, results),
         "class_table": _class_table(results.class_scores),
         "kinds": [(kind, figures.THEMED[c], mark) for kind, (c, mark) in figures.KINDS.items()],
-        **_galleries(folder, params["seed"], settings, classes, synthetic),
-        "trainings": _trainings(folder),
+        **_galleries(folder, params["seed"], settings, classes, sides),
+        "masks": masks.section(folder, results.masks, sides, classes, params["seed"]),
+        "trainings": trainings.section(folder),
         "split": _split_table(params["subsets"][params["subset"]]),
         "parameters": facts.flat(tables.parameters_in_use(params)),
     }
@@ -98,15 +104,11 @@ def _galleries(
     seed: int,
     settings: ReportSettings,
     classes: list[ClassInfo],
-    synthetic: pd.DataFrame,
+    sides: dict[str, tuple[Path, pd.DataFrame]],
 ) -> dict[str, Any]:
-    pools = {
-        "real": (PREPARED, read_split(PREPARED, "train")),
-        "synthetic": (SYNTHETIC, synthetic),
-    }
     content: dict[str, Any] = {}
     blocks = {}
-    for name, (source, frame) in pools.items():
+    for name, (source, frame) in sides.items():
         rows = gallery.choose(frame, settings.pairs, seed, name)
         content[name] = gallery.write_tiles(folder, name, source, rows, classes)
         shown = rows.head(SHEET_PAIRS)
@@ -115,7 +117,7 @@ def _galleries(
         ]
     write_image(folder / "pairs.png", gallery.sheet(blocks, SHEET_ROWS))
 
-    ranked = _ranked(synthetic)
+    ranked = _ranked(sides["synthetic"][1])
     ends = {"first": ranked.head(settings.ranked_pairs), "last": ranked.tail(settings.ranked_pairs)}
     for name, rows in ends.items():
         content[name] = gallery.write_tiles(folder, name, SYNTHETIC, rows, classes)
@@ -134,38 +136,6 @@ def _ranked(manifest: pd.DataFrame) -> pd.DataFrame:
         for miou, entropy in zip(ranked["miou"], ranked["cross_entropy"], strict=True)
     ]
     return ranked.assign(note=notes)
-
-
-def _trainings(folder: Path) -> list[dict[str, Any]]:
-    """Loss curve and last sample grid of the diffusion training, and of the finetuning."""
-    content = []
-    for name, source in (("Training", IMAGE_DM), ("Finetuning", FINETUNED)):
-        curve_path = source / "curve.csv"
-        if not curve_path.exists():
-            continue
-        curve = tables.training_curve(pd.read_csv(curve_path))
-        grid = _last_grid(source)
-        if grid:
-            (folder / "images").mkdir(exist_ok=True)
-            shutil.copyfile(grid, folder / "images" / f"{source.name}.png")
-        content.append(
-            {
-                "name": name,
-                "chart": drawing(figures.training_chart(curve)),
-                "grid": f"images/{source.name}.png" if grid else None,
-                "step": _step(grid) if grid else None,
-            }
-        )
-    return content
-
-
-def _last_grid(source: Path) -> Path | None:
-    grids = sorted((source / "samples").glob("step_*.png"), key=_step)
-    return grids[-1] if grids else None
-
-
-def _step(path: Path) -> int:
-    return int(re.sub(r"\D", "", path.stem) or 0)
 
 
 def _split_table(subset: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,14 @@ import pandas as pd
 
 ENOUGH_SEEDS = 5  # REFERENCES, section 5: fewer seeds cannot carry a difference of 2 %
 
+FINETUNED = ", finetuned with dropped conditions"
+IMAGE_MODELS = {
+    "sdm": "sdm: pixels, mask through SPADE",
+    "ldm": "ldm: latents, mask concatenated",
+}
+MASKS_FROM = {"real": "the training masks", "augmented": "the training masks, transformed"}
+MASK_SPACES = {"latent": "latents of the mask autoencoder", "pixel": "label maps"}
+
 
 def method(params: Mapping[str, Any], synthetic: pd.DataFrame) -> list[tuple[str, str]]:
     """Name and value of each choice that a reader asks for first.
@@ -21,8 +29,8 @@ def method(params: Mapping[str, Any], synthetic: pd.DataFrame) -> list[tuple[str
     rows = [
         ("Data set", f"{params['dataset']['path']}, subset {params['subset']}"),
         ("Photo size", f"{image['width']} × {image['height']} px"),
-        ("Masks from", str(params["masks"]["source"])),
-        ("Image model", kind + (", finetuned with dropped conditions" if finetuned else "")),
+        ("Masks from", _mask_source(params)),
+        ("Image model", IMAGE_MODELS.get(kind, kind) + (FINETUNED if finetuned else "")),
         ("Condition", "classes and object silhouette" if silhouette else "classes"),
         ("Synthetic pairs", f"{len(synthetic)} drawn"),
     ]
@@ -31,6 +39,14 @@ def method(params: Mapping[str, Any], synthetic: pd.DataFrame) -> list[tuple[str
             values = synthetic[column].drop_duplicates()
             rows.append((name, "; ".join(write(content) for content in values)))
     return [*rows, ("Seed", str(params["seed"]))]
+
+
+def _mask_source(params: Mapping[str, Any]) -> str:
+    source = params["masks"]["source"]
+    if source != "diffusion":
+        return MASKS_FROM.get(source, source)
+    kind = params["mask_dm"]["kind"]
+    return f"a mask diffusion model ({kind}: {MASK_SPACES.get(kind, kind)})"
 
 
 def _guidance(strength: float) -> str:

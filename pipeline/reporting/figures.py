@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from pipeline.io.manifests import ClassInfo
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 YELLOW, SKY = "#e69f00", "#56b4e9"
@@ -27,6 +30,8 @@ THEMED = {
     PURPLE: "var(--purple)",
 }
 PANEL_WIDTH_IN = 4.9
+SIZE_BINS = 12
+SIDES = {"real": (BLUE, "-"), "synthetic": (ORANGE, "--")}
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lemonade",
@@ -121,6 +126,81 @@ def validation_chart(curves: pd.DataFrame) -> str:
         axes.set_xlabel("step")
         axes.set_ylabel("defect IoU, validation")
         figure.legend(loc="outside lower left", fontsize=10)
+        return _svg(figure)
+
+
+def size_chart(
+    regions: Mapping[str, pd.DataFrame],
+    objects: Mapping[str, np.ndarray],
+    classes: list[ClassInfo],
+) -> str:
+    """Histograms of the sizes of each class's regions and of the objects, real against synthetic.
+
+    Args:
+        regions: side (a key of `SIDES`) → class_index and pixels of each region.
+        objects: side → shares of the frame; empty without silhouettes.
+        classes: background first.
+    """
+    panels = []
+    for item in classes[1:]:
+        sizes = {
+            side: frame.loc[frame["class_index"] == item.index, "pixels"].to_numpy(float)
+            for side, frame in regions.items()
+        }
+        panels.append((f"pixels of a region: {item.name}", sizes, True))
+    if all(len(shares) for shares in objects.values()):
+        percent = {side: 100 * shares for side, shares in objects.items()}
+        panels.append(("per cent of the frame: the object", percent, False))
+    with _drawing(0.5 + 1.7 * len(panels)) as figure:
+        rows = figure.subplots(len(panels), squeeze=False)[:, 0]
+        for axes, (label, sizes, is_log) in zip(rows, panels, strict=True):
+            _histogram(axes, sizes, is_log)
+            axes.set_xlabel(label)
+            axes.set_ylabel("share")
+        figure.legend(*rows[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+        return _svg(figure)
+
+
+def _histogram(axes: Axes, sizes: Mapping[str, np.ndarray], is_log: bool) -> None:
+    """Outlines of the sides' histograms, each of its own total, over the same bins."""
+    everything = np.concatenate(list(sizes.values()))
+    if is_log:
+        axes.set_xscale("log")
+    for side, values in sizes.items():
+        colour, line = SIDES[side]
+        if not len(values):
+            axes.plot([], [], color=colour, ls=line, label=f"{side}: none")
+            continue
+        low, high = everything.min(), everything.max()
+        low, high = (low * 0.97, high * 1.03) if low == high else (low, high)
+        edges = (np.geomspace if is_log else np.linspace)(low, high, SIZE_BINS + 1)
+        edges[[0, -1]] = low, high  # geomspace misses them by rounding
+        counts, _ = np.histogram(values, edges)
+        shares = counts / len(values)
+        axes.stairs(shares, edges, color=colour, fill=True, alpha=0.15)
+        axes.stairs(shares, edges, color=colour, ls=line, lw=1.8, label=side)
+
+
+def places_chart(places: Mapping[str, np.ndarray], classes: list[ClassInfo]) -> str:
+    """Where defects lie in the frame: a row per class, real masks beside synthetic ones.
+
+    Args:
+        places: side → float C×H×W, in which share of the masks a pixel shows the class.
+        classes: background first.
+    """
+    height, width = next(iter(places.values())).shape[1:]
+    row_in = 0.45 * PANEL_WIDTH_IN * height / width + 0.35
+    with _drawing(0.2 + row_in * (len(classes) - 1)) as figure:
+        rows = figure.subplots(len(classes) - 1, len(places), squeeze=False)
+        for panels, item in zip(rows, classes[1:], strict=True):
+            highest = max(share[item.index].max() for share in places.values())
+            for axes, (side, share) in zip(panels, places.items(), strict=True):
+                heat = axes.imshow(100 * share[item.index], vmin=0, vmax=100 * max(highest, 1e-9))
+                axes.set(xticks=[], yticks=[], title=f"{item.name}, {side}")
+                axes.grid(visible=False)
+            scale = figure.colorbar(heat, ax=list(panels), shrink=0.85)
+            scale.set_label("% of the masks")
+            scale.outline.set_visible(False)
         return _svg(figure)
 
 

@@ -11,15 +11,17 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from pipeline.io.images import read_image, read_mask, write_image
+from pipeline.io.images import read_image, read_mask, read_silhouette, write_image
 from pipeline.io.manifests import ClassInfo
 from pipeline.io.seeding import numpy_rng
 
 TILE_PX = 192
+MASK_PX = 128
 FILL = 0.35
 GAP_PX = 6
 TITLE_PX = 40
 PAPER = 255
+OBJECT_GREY = 96  # the object's silhouette under a mask
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,24 @@ def draw_pair(folder: Path, row: pd.Series, classes: list[ClassInfo]) -> list[np
     return [photo, overlay(photo, labels, classes)]
 
 
+def draw_mask(folder: Path, row: pd.Series, classes: list[ClassInfo]) -> np.ndarray:
+    """A manifest row's mask in the colours of its classes, over the object's silhouette in grey.
+
+    Returns:
+        uint8 H×W×3, about `MASK_PX` at the longer side: enlarged or reduced by a whole factor.
+    """
+    mask = read_mask(folder / row["mask"])
+    painted = np.array([item.colour for item in classes], dtype=np.uint8)[mask]  # H×W×3
+    if not pd.isna(row["object"]):
+        painted[read_silhouette(folder / row["object"]) & (mask == 0)] = OBJECT_GREY
+    side = max(mask.shape)
+    if side > MASK_PX:
+        step = side // MASK_PX
+        return painted[::step, ::step]
+    factor = MASK_PX // side
+    return painted.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def overlay(image: np.ndarray, mask: np.ndarray, classes: list[ClassInfo]) -> np.ndarray:
     """The photo (uint8 H×W×3) with each class filled thinly and outlined in its colour."""
     shown = image.astype(float)
@@ -104,7 +124,8 @@ def sheet(blocks: dict[str, list[list[np.ndarray]]], rows: int) -> np.ndarray:
     """One picture of titled blocks side by side: real pairs left, synthetic ones right.
 
     Args:
-        blocks: title → pairs (photo and overlay, uint8, all of one size).
+        blocks: title → pairs (photo and overlay, or one picture; uint8, all of one size). An
+            empty title takes no room.
         rows: pairs below one another.
 
     Returns:
@@ -118,14 +139,16 @@ def sheet(blocks: dict[str, list[list[np.ndarray]]], rows: int) -> np.ndarray:
 
 def _block(title: str, pairs: list[list[np.ndarray]], rows: int) -> np.ndarray:
     height, width = pairs[0][0].shape[:2]
-    step = 2 * width + 3 * GAP_PX  # photo, its overlay, and the gap to the next pair
+    parts, above = len(pairs[0]), TITLE_PX if title else 0
+    gap = GAP_PX if parts == 1 else 2 * GAP_PX  # pictures of a pair stand closer together
+    step = parts * (width + GAP_PX) - GAP_PX + gap
     across = -(-len(pairs) // rows)
-    size = (across * step - 2 * GAP_PX, TITLE_PX + rows * (height + GAP_PX) - GAP_PX)
+    size = (across * step - gap, above + rows * (height + GAP_PX) - GAP_PX)
     block = Image.new("RGB", size, (PAPER,) * 3)
     font = ImageFont.load_default(size=TITLE_PX * 0.6)
     ImageDraw.Draw(block).text((0, TITLE_PX * 0.1), title, fill=(30, 30, 30), font=font)
     for index, pair in enumerate(pairs):
-        top = TITLE_PX + (index % rows) * (height + GAP_PX)
+        top = above + (index % rows) * (height + GAP_PX)
         left = (index // rows) * step
         for part, picture in enumerate(pair):
             block.paste(Image.fromarray(picture), (left + part * (width + GAP_PX), top))

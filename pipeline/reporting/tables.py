@@ -13,6 +13,7 @@ import pandas as pd
 
 DECIMALS = 4
 CURVE_ROWS = 500
+MASK_KINDS = ("latent", "pixel")  # blocks of section mask_dm
 
 
 def seed_means(scores: pd.DataFrame, by: list[str], figures: list[str]) -> pd.DataFrame:
@@ -94,10 +95,21 @@ def parameters_in_use(params: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters without the blocks of kinds and subsets that are not selected."""
     shown = dict(params)
     if "subsets" in shown:
-        shown["subsets"] = {params["subset"]: params["subsets"][params["subset"]]}
+        shown["subsets"] = _only(shown["subsets"], params["subset"])
+    shown["masks"] = _only(params["masks"], "source", params["masks"]["source"])
     kind = params["image_dm"]["kind"]
-    keep = ("kind", kind, "finetune")
-    shown["image_dm"] = {
-        name: params["image_dm"][name] for name in keep if name in params["image_dm"]
+    shown["image_dm"] = _only(params["image_dm"], "kind", kind, "finetune")
+    if "mask_dm" in shown:
+        others = [name for name in MASK_KINDS if name != params["mask_dm"]["kind"]]
+        shown["mask_dm"] = {k: v for k, v in params["mask_dm"].items() if k not in others}
+    draws_masks = params["masks"]["source"] == "diffusion"
+    is_used = {
+        "mask_dm": draws_masks,
+        "mask_autoencoder": draws_masks and params["mask_dm"]["kind"] == "latent",
+        "autoencoder": kind == "ldm",
     }
-    return shown
+    return {name: content for name, content in shown.items() if is_used.get(name, True)}
+
+
+def _only(block: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: block[name] for name in names if name in block}

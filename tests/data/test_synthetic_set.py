@@ -39,7 +39,8 @@ def test_the_set_is_what_was_stored(tmp_path, has_object):
     frame = read_manifest(folder)
     assert list(frame.columns) == [
         "id", "image", "mask", "object", "index", "seed", "mask_id",
-        "guidance", "sampler", "steps", "classes", "image_sha256", "mask_sha256",
+        "mask_rejected", "mask_fault", "guidance", "sampler", "steps", "classes",
+        "image_sha256", "mask_sha256",
     ]  # fmt: skip
     assert frame["id"].tolist() == ["synthetic_000000", "synthetic_000001", "synthetic_000002"]
     assert [list(names) for names in frame["classes"]] == [[], ["defect"], ["defect"]]

@@ -61,14 +61,14 @@ def test_bound_equals_closed_form_in_bits(prediction):
     settings = DiffusionSettings(prediction=prediction)
     output, x0, epsilon, x_t, t, defects = batch([1, 500, 999], channels=6)
     # a perfect mean leaves the difference of the variances alone; middle of the interpolation
-    perfect = target(prediction, x0, epsilon, *SCHEDULE.factors(t))
+    perfect = target(settings, x0, epsilon, *SCHEDULE.factors(t))
     output = torch.cat([perfect, torch.zeros_like(perfect)], dim=1)
     loss = training_loss(output, x0, epsilon, x_t, t, defects, SCHEDULE, settings)
     low, high = SCHEDULE.log_posterior_variance[t], SCHEDULE.log_beta[t]
     ratio = torch.exp((low - high) / 2)  # β̃ over the geometric mean of β̃ and β
     expected = (0.5 * (-ratio.log() - 1 + ratio)).mean() / math.log(2)
     assert loss.vb.item() == pytest.approx(expected.item(), abs=2e-5)
-    assert loss.mse.item() == pytest.approx(0, abs=1e-10)
+    assert loss.simple.item() == pytest.approx(0, abs=1e-10)
 
 
 def test_variance_output_interpolates_between_both_bounds():
@@ -103,8 +103,8 @@ def test_total_is_simple_loss_plus_bound_with_weight_one():
     output, *rest = batch([3, 40], channels=6)
     loss = training_loss(output, *rest, SCHEDULE, DiffusionSettings(loss="hybrid"))
     simple = (output[:, :3] - rest[1]).square().mean()
-    assert loss.mse.item() == pytest.approx(simple.item())
-    assert loss.total.item() == pytest.approx(loss.mse.item() + loss.vb.item())
+    assert loss.simple.item() == pytest.approx(simple.item())
+    assert loss.total.item() == pytest.approx(loss.simple.item() + loss.vb.item())
     plain = training_loss(output[:, :3], *rest, SCHEDULE, DiffusionSettings(loss="mse"))
     assert plain.total.item() == pytest.approx(simple.item()) and plain.vb.item() == 0
 
@@ -116,7 +116,7 @@ def test_defect_pixels_weigh_more():
     loss = training_loss(output, x0, epsilon, x_t, t, defects, SCHEDULE, settings)
     error = (output - epsilon).square().detach()
     expected = (error.sum() + 2 * error[0, :, 1, 2].sum()) / error.numel()
-    assert loss.mse.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert loss.simple.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_snr_weight_of_x0_is_clamped():
@@ -135,7 +135,7 @@ def test_snr_weight_means_the_same_for_every_prediction(prediction):
     signal, noise = SCHEDULE.factors(t)
     wrong = x0 + 0.1
     implied_noise = (x_t - signal * wrong) / noise
-    output = target(prediction, wrong, implied_noise, signal, noise)
+    output = target(settings, wrong, implied_noise, signal, noise)
     loss = training_loss(output, x0, epsilon, x_t, t, defects, SCHEDULE, settings)
     expected = (0.01 * SCHEDULE.snr[t].clamp(max=5)).mean()
-    assert loss.mse.item() == pytest.approx(expected.item(), rel=1e-3)
+    assert loss.simple.item() == pytest.approx(expected.item(), rel=1e-3)

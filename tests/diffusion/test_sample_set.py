@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from pipeline.data.pairs import Pairs, load_pairs
+from pipeline.data.synthetic_set import read_pair
+from pipeline.diffusion.painting import PixelPainter
 from pipeline.diffusion.sample_set import (
     SampleJob,
     draw_batches,
@@ -41,14 +43,14 @@ class TinyNetwork(nn.Module):
 def draw_mask(index: int) -> MaskDraw:
     mask = np.zeros((8, 6), dtype=np.uint8)
     mask[index % 8] = 1
-    return MaskDraw(mask, mask == 0, f"photo_{index % 4}")
+    rejected = ("empty",) if index == 1 else ()
+    return MaskDraw(mask, mask == 0, f"photo_{index % 4}", rejected)
 
 
 def make_job(count: int, **settings) -> SampleJob:
     values = {"batch_size": 4, "checkpoint": "best", "sampler": "ddpm", "steps": 3} | settings
     return SampleJob(
-        network=TinyNetwork(),
-        diffusion=DiffusionSettings(prediction="x0", loss="mse"),
+        painter=PixelPainter(TinyNetwork(), DiffusionSettings(prediction="x0", loss="mse")),
         classes=CLASSES,
         with_object=True,
         source=draw_mask,
@@ -81,7 +83,7 @@ def test_batches_are_aligned_and_a_larger_count_draws_only_the_new_ones(tmp_path
     assert draw_missing(make_job(8), tmp_path) == 0  # the surplus is there already
     assert draw_missing(make_job(9), tmp_path) == 1
     after = contents(tmp_path)
-    assert len(after) == 12 * 3
+    assert len(after) == 12 * 4  # photo, mask, silhouette, facts
     assert {name: after[name] for name in before} == before
 
 
@@ -117,20 +119,22 @@ def test_pairs_hold_what_they_were_drawn_for(tmp_path):
 def test_the_set_is_written_and_drawn_once(workplace):
     job = make_job(5, guidance=0.5)
     draw_set(job, {"a": 1}, workplace / "synthetic", "title")
-    assert job.network.calls == 2 * 3
+    assert job.painter.network.calls == 2 * 3
     frame = read_manifest(workplace / "synthetic")
     assert frame["mask_id"].tolist() == ["photo_0", "photo_1", "photo_2", "photo_3", "photo_0"]
     assert frame["seed"].tolist() == [derive_seed(5, "sample", i) for i in range(5)]
     assert set(frame["guidance"]) == {0.5}
+    assert [list(faults) for faults in frame["mask_rejected"]] == [[], ["empty"], [], [], []]
+    assert frame["mask_fault"].isna().all()
     assert len(load_pairs(workplace / "synthetic", frame, verify=True)) == 5
     first = contents(workplace / "synthetic")
     again = make_job(5, guidance=0.5)
     draw_set(again, {"a": 1}, workplace / "synthetic", "title")
-    assert again.network.calls == 0
+    assert again.painter.network.calls == 0
     assert contents(workplace / "synthetic") == first
     fewer = make_job(2, guidance=0.5)
     draw_set(fewer, {"a": 1}, workplace / "synthetic", "title")
-    assert fewer.network.calls == 0
+    assert fewer.painter.network.calls == 0
     kept = contents(workplace / "synthetic")
     assert sorted(name for name in kept if name.startswith("images/")) == [
         "images/synthetic_000000.png",
@@ -140,10 +144,10 @@ def test_the_set_is_written_and_drawn_once(workplace):
 
 def test_a_model_without_silhouettes_writes_none(tmp_path):
     job = replace(make_job(2), with_object=False)
-    job.network.conv = nn.Conv2d(3 + 2, 3, 3, padding=1)
+    job.painter.network.conv = nn.Conv2d(3 + 2, 3, 3, padding=1)
     draw_missing(job, tmp_path)
     assert not (tmp_path / "objects").exists()
-    assert job.pair(0).files()["object"] is None
+    assert read_pair(tmp_path, 0).files()["object"] is None
 
 
 def test_the_store_depends_on_all_but_the_count(tmp_path):
@@ -151,12 +155,13 @@ def test_the_store_depends_on_all_but_the_count(tmp_path):
     masks = np.zeros((2, 8, 6), dtype=np.uint8)
     pairs = Pairs(["a", "b"], np.zeros((2, 8, 6, 3), dtype=np.uint8), masks, masks == 0)
 
-    def key(job=None, pairs=pairs, mask_settings=None):
-        return store_key(job or make_job(5), tmp_path, pairs, mask_settings or {})
+    def key(job=None, pairs=pairs, mask_settings=None, **inputs):
+        return store_key(job or make_job(5), tmp_path, inputs, pairs, mask_settings or {})
 
     assert key() == key(make_job(50))
     assert key() != key(make_job(5, guidance=1.0))
     assert key() != key(make_job(5, batch_size=8))
+    assert key(autoencoder="one") != key(autoencoder="another")
     assert key() != key(replace(make_job(5), seed=6))
     assert key() != key(mask_settings={"real": {"order": "shuffled"}})
     assert key() != key(pairs=replace(pairs, masks=masks + 1))

@@ -42,7 +42,7 @@ class GaussianDenoiser(nn.Module):
         gain = signal * self.variance / (alpha_bar * self.variance + 1 - alpha_bar)
         x0 = self.mean + gain * (x - signal * self.mean)
         epsilon = (x - signal * x0) / noise
-        output = target(self.diffusion.prediction, x0, epsilon, signal, noise).float()
+        output = target(self.diffusion, x0, epsilon, signal, noise).float()
         if self.diffusion.learns_variance:
             output = torch.cat([output, -torch.ones_like(output)], dim=1)  # −1: β̃
         return output

@@ -6,7 +6,6 @@ from diffusers import DDPMScheduler
 from pydantic import ValidationError
 
 from pipeline.diffusion.schedules import (
-    SKIP_DEVIATION,
     DiffusionSettings,
     Schedule,
     add_noise,
@@ -16,13 +15,16 @@ from pipeline.diffusion.schedules import (
     to_x0,
 )
 
-NAMES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+NAMES = {"linear": "linear", "scaled_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 
 
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_betas_equal_those_of_diffusers(schedule):
+@pytest.mark.parametrize(
+    ("schedule", "start", "end"),
+    [("linear", 1e-4, 0.02), ("cosine", 1e-4, 0.02), ("scaled_linear", 0.0015, 0.0205)],
+)
+def test_betas_equal_those_of_diffusers(schedule, start, end):
     ours = make_betas(DiffusionSettings(schedule=schedule))
-    theirs = DDPMScheduler(1000, beta_schedule=NAMES[schedule], beta_start=1e-4, beta_end=0.02)
+    theirs = DDPMScheduler(1000, beta_schedule=NAMES[schedule], beta_start=start, beta_end=end)
     torch.testing.assert_close(ours.float(), theirs.betas, rtol=1e-4, atol=1e-7)
 
 
@@ -51,25 +53,27 @@ def test_noising_keeps_variance_one():
 @pytest.mark.parametrize("prediction", ["epsilon", "v", "x0", "x0_skip"])
 def test_predictions_convert_back_to_image_and_noise(prediction):
     torch.manual_seed(0)
-    schedule = Schedule(make_betas(DiffusionSettings(schedule="cosine")))
+    settings = DiffusionSettings(schedule="cosine", prediction=prediction)
+    schedule = Schedule(make_betas(settings))
     x0, epsilon = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4)
     signal, noise = schedule.factors(torch.tensor([0, 10, 300, 600, 900]))
     x_t = add_noise(x0, epsilon, signal, noise)
-    output = target(prediction, x0, epsilon, signal, noise)
+    output = target(settings, x0, epsilon, signal, noise)
     torch.testing.assert_close(
-        to_x0(prediction, output, x_t, signal, noise), x0, atol=1e-4, rtol=1e-4
+        to_x0(settings, output, x_t, signal, noise), x0, atol=1e-4, rtol=1e-4
     )
     torch.testing.assert_close(
-        to_epsilon(prediction, output, x_t, signal, noise), epsilon, atol=1e-4, rtol=1e-4
+        to_epsilon(settings, output, x_t, signal, noise), epsilon, atol=1e-4, rtol=1e-4
     )
 
 
 def test_skip_weighs_output_and_observation_by_their_precision():
+    settings = DiffusionSettings(prediction="x0_skip", skip_deviation=0.2)
     x_t, output = torch.full((1,), 0.6), torch.full((1,), 0.1)
-    for snr, share in [(1 / SKIP_DEVIATION**2, 0.5), (1e-9, 0.0), (1e12, 1.0)]:
+    for snr, share in [(1 / settings.skip_deviation**2, 0.5), (1e-9, 0.0), (1e12, 1.0)]:
         signal, noise = (torch.tensor([(s / (1 + snr)) ** 0.5]) for s in (snr, 1))
         expected = share * x_t / signal + (1 - share) * output if share else output
-        got = to_x0("x0_skip", output, x_t, signal, noise)
+        got = to_x0(settings, output, x_t, signal, noise)
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -95,6 +99,7 @@ def test_posterior_equals_one_step_of_diffusers(schedule):
         {"snr_clamp": [5.0, 0.3]},
         {"snr_clamp": [1.0]},
         {"prediction": "epsilon", "snr_clamp": [0.3, 5.0]},
+        {"prediction": "x0", "loss": "l1", "snr_clamp": [0.3, 5.0]},
         {"timesteps": 1},
         {"schedule": "sigmoid"},
     ],

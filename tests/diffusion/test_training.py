@@ -19,22 +19,25 @@ from pydantic import ValidationError
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.data.pairs import Pairs
 from pipeline.diffusion.batches import BatchSource, validation_batches
+from pipeline.diffusion.examples import PhotoExamples
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
-from pipeline.diffusion.image_model import SdmSettings, load_image_model
+from pipeline.diffusion.image_kinds import SdmKind, SdmSettings
+from pipeline.diffusion.image_model import load_image_model
 from pipeline.diffusion.image_training import train_image_model
-from pipeline.diffusion.monitoring import COLUMNS, Record
 from pipeline.diffusion.previews import PreviewSettings
 from pipeline.diffusion.schedules import DiffusionSettings
-from pipeline.diffusion.training import Trainer
+from pipeline.diffusion.training import LOSS_PARTS, Trainer
 from pipeline.diffusion.training_settings import TrainingSettings
-from pipeline.diffusion.training_state import STATE_FILE, read_state
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of, write_image, write_mask, write_silhouette
 from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
 from pipeline.models.conditioning import ConditionSettings
 from pipeline.models.spade_unet import NetworkSettings, SpadeUNet, build_network
+from pipeline.training.record import Record
+from pipeline.training.state import STATE_FILE, read_state
 
 COLOURS = [(0, 0, 0), (255, 0, 0)]
+COLUMNS = Record(parts=LOSS_PARTS).columns
 NETWORK = NetworkSettings(
     width=8,
     multipliers=[1, 2],
@@ -90,8 +93,15 @@ def network(diffusion=DIFFUSION):
 
 
 def trainer(folder, settings=TRAINING, diffusion=DIFFUSION, val=True):
-    held_out = pairs(3, seed=1) if val else None
-    return Trainer(network(diffusion), pairs(), held_out, COLOURS, diffusion, settings, 7, folder)
+    return Trainer(
+        network(diffusion),
+        PhotoExamples(pairs(), 2, settings.augment, 7),
+        PhotoExamples(pairs(3, seed=1), 2, GeometricSettings(), 7) if val else None,
+        diffusion,
+        settings,
+        7,
+        folder,
+    )
 
 
 def with_changes(**changes):
@@ -307,17 +317,17 @@ def test_refuses_what_data_or_machine_cannot_serve(tmp_path):
             trainer(tmp_path, with_changes(precision="fp16"))
 
 
-def source(total=6, batch_size=4, drop_rate=0.2, **changes):
-    arguments = {"augment": TRAINING.augment, "timesteps": 100, "seed": 3, **changes}
-    return BatchSource(pairs(total), 2, batch_size, drop_rate, **arguments)
+def source(total=6, batch_size=4, drop_rate=0.2, augment=TRAINING.augment, seed=3, **changes):
+    examples = PhotoExamples(pairs(total), 2, augment, seed)
+    return BatchSource(examples, batch_size, drop_rate, 100, seed, **changes)
 
 
 def test_every_epoch_holds_every_pair_once():
-    seen = [index for step in range(6) for index in source().indices(step)]
+    seen = [index for step in range(6) for index in source().order.indices(step)]
     epochs = [seen[first : first + 6] for first in range(0, 24, 6)]
     assert all(sorted(epoch) == list(range(6)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1
-    assert len(source(total=2, batch_size=5).indices(0)) == 5  # a set smaller than a batch
+    assert len(source(total=2, batch_size=5).order.indices(0)) == 5  # a set smaller than a batch
 
 
 @pytest.mark.parametrize("ahead", [False, True])
@@ -354,37 +364,21 @@ def test_timesteps_are_uniform_and_spread_over_each_batch():
 def test_augmentation_moves_photo_mask_and_silhouette_together():
     batch = source(augment=GeometricSettings(vertical_flip=1.0), drop_rate=0.0).batch(0)
     chosen = pairs()
-    for place, index in enumerate(source().indices(0)):
+    for place, index in enumerate(source().order.indices(0)):
         photo = torch.from_numpy(chosen.images[index, ::-1].copy()).permute(2, 0, 1)
-        torch.testing.assert_close(batch.images[place], photo / 127.5 - 1)
+        torch.testing.assert_close(batch.x0[place], photo / 127.5 - 1)
         flipped = torch.from_numpy(chosen.masks[index, ::-1].copy())
         assert torch.equal(batch.condition[place, 1], flipped.float())
         assert torch.equal(batch.defects[place], flipped == 1)
 
 
 def test_validation_is_the_same_each_time_and_covers_every_pair():
-    first, second = (list(validation_batches(pairs(5), 2, 2, 100, 0)) for _ in range(2))
+    examples = PhotoExamples(pairs(5), 2, TRAINING.augment, 0)
+    first, second = (list(validation_batches(examples, 2, 100, 0)) for _ in range(2))
     assert [len(batch.t) for batch in first] == [2, 2, 1]
     assert sorted(torch.cat([b.t for b in first]).tolist()) == [10, 30, 50, 70, 90]
     for one, other in zip(first, second, strict=True):
         assert all(torch.equal(tensor, vars(other)[name]) for name, tensor in vars(one).items())
-
-
-def test_state_refuses_a_file_of_another_kind(tmp_path):
-    path = tmp_path / STATE_FILE
-    with pytest.raises(UserError, match="not found"):
-        read_state(path)
-    path.write_bytes(b"no safetensors")
-    with pytest.raises(UserError, match="not the state of a training"):
-        read_state(path)
-
-
-def test_record_survives_json_exactly():
-    record = Record()
-    for loss in (0.1, 1 / 3, 2e-17):
-        record.add_losses(loss, loss, 0.0)
-    record.is_best(record.close_epoch())
-    assert Record(**json.loads(json.dumps(record.to_json()))) == record
 
 
 @pytest.fixture
@@ -430,7 +424,8 @@ def sdm(**changes):
 
 def train(prepared, out, settings, **arguments):
     condition = ConditionSettings(object=True)
-    train_image_model("train-image-dm", prepared, out, settings, condition, 0, **arguments)
+    kind = SdmKind(settings, prepared)
+    train_image_model("train-image-dm", prepared, out, kind, condition, 0, **arguments)
 
 
 def test_output_folder_holds_model_curve_grids_and_nothing_else(prepared, tmp_path):
@@ -449,12 +444,12 @@ def test_output_folder_holds_model_curve_grids_and_nothing_else(prepared, tmp_pa
         "samples/step_000012.png",
         "training.json",
     }
-    assert tuple(pd.read_csv(out / "curve.csv").columns) == COLUMNS
+    assert list(pd.read_csv(out / "curve.csv").columns) == COLUMNS
     assert not list((tmp_path / ".checkpoints").rglob("*.safetensors"))
-    model, card = load_image_model(out, "last")
-    assert card.sdm == sdm() and card.with_object and card.classes[1].name == "defect"
+    painter, card = load_image_model(out, "last", tmp_path)
+    assert card.settings == sdm() and card.with_object and card.classes[1].name == "defect"
     average = read_state(out / "state" / STATE_FILE).average
-    assert all(torch.equal(tensor, average[n]) for n, tensor in model.named_parameters())
+    assert all(torch.equal(tensor, average[n]) for n, tensor in painter.network.named_parameters())
     assert isinstance(SpadeUNet.from_pretrained(out / "best"), SpadeUNet)
 
 

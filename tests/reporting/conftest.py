@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.io.atomic import write_json
-from pipeline.io.images import write_image, write_mask
+from pipeline.io.images import write_image, write_mask, write_silhouette
 from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
 
 CLASSES = [
@@ -38,7 +38,8 @@ PARAMS = {
     "subsets": {"blemish-mould": {"expected_count": 790}, "other": {"expected_count": 39}},
     "image": {"height": 64, "width": 64, "fit": "resize"},
     "split": {"train": 0.64, "val": 0.16, "test": 0.2},
-    "masks": {"source": "augmented"},
+    "masks": {"source": "augmented", "augmented": {"shift": 0.1}, "diffusion": {"not": "in use"}},
+    "mask_dm": {"kind": "latent", "latent": {"not": "in use"}},
     "condition": {"object": True},
     "image_dm": {
         "kind": "sdm",
@@ -109,18 +110,20 @@ def _pair(index):
     return image.clip(0, 255).astype(np.uint8), (spot * label).astype(np.uint8), CLASSES[label].name
 
 
-def _write_set(folder, ids):
+def _write_set(folder, ids, with_objects):
     rows = []
     for index, name in enumerate(ids):
         image, mask, shown = _pair(index)
         write_image(folder / f"images/{name}.png", image)
         write_mask(folder / f"masks/{name}.png", mask, [item.colour for item in CLASSES])
+        if with_objects:
+            write_silhouette(folder / f"objects/{name}.png", image.max(axis=2) > 40)
         rows.append(
             {
                 "id": name,
                 "image": f"images/{name}.png",
                 "mask": f"masks/{name}.png",
-                "object": None,
+                "object": f"objects/{name}.png" if with_objects else None,
                 "classes": [shown],
                 "image_sha256": hashlib.sha256(image).hexdigest(),
                 "mask_sha256": hashlib.sha256(mask).hexdigest(),
@@ -131,7 +134,9 @@ def _write_set(folder, ids):
 
 
 def _write_prepared(folder):
-    frame = _write_set(folder, [f"{n // 3:04d}_photo_{n:02d}" for n in range(24)])
+    frame = _write_set(
+        folder, [f"{n // 3:04d}_photo_{n:02d}" for n in range(24)], with_objects=True
+    )
     splits = np.array(["train"] * 12 + ["val"] * 6 + ["test"] * 6)
     write_manifest(folder, frame.assign(split=splits, group=frame["id"].str[:4]))
     table = pd.DataFrame(
@@ -141,7 +146,7 @@ def _write_prepared(folder):
 
 
 def _write_synthetic(folder):
-    frame = _write_set(folder, [f"synthetic_{n:06d}" for n in range(12)])
+    frame = _write_set(folder, [f"synthetic_{n:06d}" for n in range(12)], with_objects=True)
     sampled = {"mask_id": "0000_photo_00", "guidance": 0.5, "sampler": "dpmsolver++", "steps": 20}
     write_manifest(folder, frame.assign(index=range(12), **sampled))
 

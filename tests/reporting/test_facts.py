@@ -21,6 +21,15 @@ def test_guidance_is_told_in_both_conventions():
     assert told["Photo size"] == "96 × 64 px"
 
 
+def test_the_method_s_two_choices_are_told():
+    chosen = {"masks": {"source": "diffusion"}, "mask_dm": {"kind": "pixel"}}
+    told = dict(facts.method(PARAMS | chosen | {"image_dm": {"kind": "ldm"}}, pd.DataFrame()))
+    assert told["Masks from"] == "a mask diffusion model (pixel: label maps)"
+    assert told["Image model"] == "ldm: latents, mask concatenated"
+    told = dict(facts.method(PARAMS, pd.DataFrame()))
+    assert told["Masks from"] == "the training masks"
+
+
 def test_no_guidance_is_told():
     told = dict(facts.method(PARAMS, pd.DataFrame({"guidance": [0.0]})))
     assert told["Guidance"] == "none (s = 0, w = 1)"

@@ -3,14 +3,19 @@
 import hashlib
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
+from pipeline.io.images import read_mask
+from pipeline.io.manifests import read_split
 from stages.report import main
 
 
@@ -74,7 +79,7 @@ def test_page_opens_without_network_and_lacks_no_picture(finished, monkeypatch):
     elements = _elements(html)
     assert not any(tag in ("script", "link", "iframe") for tag, _ in elements)
     pictures = [attrs for tag, attrs in elements if tag == "img"]
-    assert len(pictures) == 2 * (6 + 6 + 3 + 3) + 1
+    assert len(pictures) == 2 * (6 + 6 + 3 + 3) + 1 + 2  # pairs, grid of samples, masks
     for picture in pictures:
         assert picture["alt"]
         assert (page.parent / picture["src"]).exists()
@@ -82,6 +87,7 @@ def test_page_opens_without_network_and_lacks_no_picture(finished, monkeypatch):
     assert "step 500" in html  # 90 is later than 500 to a sort by name
     assert "w = 1 + s = 1.5" in html
     assert "ldm" not in html  # not in use
+    assert "mask_dm" not in html
     assert "24 of them, where the thesis counts 790" in html
 
 
@@ -133,3 +139,46 @@ def test_wrong_setting_is_named(project):
     with pytest.raises(UserError, match=r"report\.resamples: got 0, expected"):
         main()
     assert not Path("metrics").exists()
+
+
+def test_masks_agree_with_the_files(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    manifest = read_split(Path("data/prepared"), "train")
+    masks = [read_mask(Path("data/prepared") / path) for path in manifest["mask"]]
+    table = pd.read_csv("metrics/masks.csv").set_index("what")
+    shares = [(mask == 1).mean() for mask in masks]
+    assert table.loc["blemish: share of pixels", "real"] == pytest.approx(np.mean(shares), abs=1e-4)
+    assert table.loc["mould: share of masks that show it", "real"] == 0.5
+    assert "object: share of pixels" in table.index
+    assert "mask: implausible draws" not in table.index  # no mask model drew them
+    assert Path("metrics/report/masks.png").exists()
+
+
+def test_implausible_masks_are_told(project):
+    path = Path("data/synthetic/manifest.parquet")
+    manifest = pd.read_parquet(path)
+    rejected = [["empty"], ["empty", "outside_object"]] + [[]] * 10
+    kept = [None] * 11 + ["object_size"]
+    names = [f"drawn_{n:06d}" for n in range(12)]
+    manifest.assign(mask_rejected=rejected, mask_fault=kept, mask_id=names).to_parquet(path)
+    main()
+    html = Path("metrics/report/index.html").read_text()
+    assert "drew 15 masks, of which 4 (26.7 %) are implausible" in html
+    row = html[html.index("no defect at all") :]
+    assert re.findall(r"<td>(.*?)</td>", row)[:3] == ["2", "0", "13.3 %"]
+    row = html[html.index("far smaller or larger") :]
+    assert re.findall(r"<td>(.*?)</td>", row)[:3] == ["0", "1", "6.7 %"]
+    table = pd.read_csv("metrics/masks.csv").set_index("what")
+    assert table.loc["mask: implausible draws", "synthetic"] == pytest.approx(4 / 15, abs=1e-4)
+
+
+def test_further_trainings_are_shown_and_unused_ones_are_not(project):
+    shutil.copytree("data/models/image_dm", "data/models/mask_dm")
+    write_json(Path("data/models/mask_dm/training.json"), {"implausible": {"share": 0.125}})
+    write_json(Path("data/models/autoencoder/unused.json"), {"used": False, "reason": "sdm"})
+    main()
+    html = Path("metrics/report/index.html").read_text()
+    assert "Mask model: samples at step 500" in html
+    assert "<dt>implausible.share</dt><dd>0.125</dd>" in html
+    assert "Autoencoder" not in html
+    assert Path("metrics/report/images/mask_dm.png").exists()

@@ -89,14 +89,36 @@ def test_short_training_curve_is_left_alone():
     assert list(tables.training_curve(curve)["loss"]) == [3, 2, 1]
 
 
-def test_parameters_of_other_kinds_and_subsets_are_not_in_use():
+def in_use(source="real", image_kind="sdm", mask_kind="latent"):
     params = {
         "subset": "a",
         "subsets": {"a": 1, "b": 2},
-        "image_dm": {"kind": "sdm", "sdm": {"x": 1}, "ldm": {"y": 2}, "finetune": {"z": 3}},
+        "masks": {"source": source, "real": {"r": 1}, "augmented": {"a": 2}, "diffusion": {"d": 3}},
+        "mask_dm": {"kind": mask_kind, "latent": {"l": 4}, "pixel": {"p": 5}, "check_count": 6},
+        "autoencoder": {"photos": 7},
+        "mask_autoencoder": {"masks": 8},
+        "image_dm": {"kind": image_kind, "sdm": {"x": 1}, "ldm": {"y": 2}, "finetune": {"z": 3}},
     }
-    assert tables.parameters_in_use(params) == {
+    return tables.parameters_in_use(params)
+
+
+def test_parameters_of_other_kinds_and_subsets_are_not_in_use():
+    assert in_use() == {
         "subset": "a",
         "subsets": {"a": 1},
+        "masks": {"source": "real", "real": {"r": 1}},
         "image_dm": {"kind": "sdm", "sdm": {"x": 1}, "finetune": {"z": 3}},
     }
+
+
+def test_models_of_masks_and_autoencoders_are_in_use_where_the_method_needs_them():
+    shown = in_use("diffusion", "ldm")
+    assert shown["masks"] == {"source": "diffusion", "diffusion": {"d": 3}}
+    assert shown["mask_dm"] == {"kind": "latent", "latent": {"l": 4}, "check_count": 6}
+    assert {"autoencoder", "mask_autoencoder"} <= set(shown)
+
+    shown = in_use("diffusion", "sdm", "pixel")
+    assert shown["mask_dm"] == {"kind": "pixel", "pixel": {"p": 5}, "check_count": 6}
+    assert not {"autoencoder", "mask_autoencoder"} & set(shown)
+
+    assert set(in_use("augmented", "ldm")) - set(in_use()) == {"autoencoder"}

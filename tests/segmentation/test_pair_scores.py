@@ -33,6 +33,8 @@ def test_by_hand():
     assert scores["id"].tolist() == ["x", "y", "z"]
     # y: background 2 of 3, defect 1 of 2; z: the defect occurs nowhere and counts as 1
     assert scores["miou"].tolist() == pytest.approx([1, (2 / 3 + 1 / 2) / 2, 1])
+    # of the defect alone; z shows none
+    assert scores["defect_iou"].tolist() == pytest.approx([1, 1 / 2, math.nan], nan_ok=True)
     right, wrong = -math.log(3 / 4), -math.log(1 / 4)
     assert scores["cross_entropy"].tolist() == pytest.approx(
         [right, (3 * right + wrong) / 4, right]

@@ -16,7 +16,7 @@ from pipeline.io.errors import UserError
 from pipeline.io.images import read_mask, sha256_of, write_image, write_mask
 from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
 from pipeline.models.segmenters import Segmenter
-from pipeline.segmentation import training
+from pipeline.segmentation import judges, training
 from stages import compose_mixes, filter_unet, train_segmenters
 
 REPOSITORY = Path(__file__).parents[2]
@@ -61,7 +61,9 @@ def write_set(folder: Path, prefix: str, parts: list[str]) -> None:
     frame = pd.DataFrame(rows)
     write_classes(folder, CLASSES)
     if prefix == "synthetic":
-        write_manifest(folder, frame.drop(columns="split"))
+        # two masks of each of the first photos, and one of no photo
+        mask_ids = [f"real_{index // 2:06d}" for index in range(len(rows) - 1)] + ["drawn_000005"]
+        write_manifest(folder, frame.drop(columns="split").assign(mask_id=mask_ids))
     else:
         write_manifest(folder, frame.assign(group=[str(index // 2) for index in range(len(rows))]))
 
@@ -178,6 +180,59 @@ def test_filter_off_keeps_all(project, monkeypatch):
     assert scores["kept"].all()
     assert len(scores) == 6
     assert not Path(".checkpoints").exists()
+
+
+def test_the_floor_alone_trains_nothing(project, monkeypatch):
+    shares = 14 * 14 / 32**2
+    for floor, kept in ((shares, 6), (shares + 0.01, 0)):
+        write_params(PARAMS | {"filter": {"score": "none", "minimal_defect_share": floor}})
+        if kept:
+            run(filter_unet, monkeypatch)
+            scores = pd.read_parquet("data/filtered/scores.parquet")
+            assert scores["defect_share"].tolist() == pytest.approx([shares] * 6)
+            assert scores["kept"].sum() == kept
+        else:
+            with pytest.raises(UserError, match="none of 6 synthetic pairs reaches"):
+                run(filter_unet, monkeypatch)
+    assert not Path(".checkpoints").exists()
+
+
+def test_out_of_fold_scores_come_from_the_rest(project, monkeypatch):
+    """No U-Net is trained on a photo of the fold whose masks it judges; killed, it goes on."""
+    write_params(PARAMS | {"filter": PARAMS["filter"] | {"folds": 2}})
+    trained_on, train = [], judges.train_segmenter
+
+    def watch(architecture, network, settings, data, *rest):
+        if len(trained_on) == 1:
+            trained_on.append([])
+            raise KeyboardInterrupt
+        trained_on.append(data.train.ids)
+        return train(architecture, network, settings, data, *rest)
+
+    monkeypatch.setattr(judges, "train_segmenter", watch)
+    with pytest.raises(KeyboardInterrupt):
+        run(filter_unet, monkeypatch)
+    assert not Path("data/filtered").exists()
+    states = list(Path(".checkpoints/filter-unet").rglob("*.safetensors"))
+    assert [path.name for path in states] == ["unet_without_fold_0_of_2.safetensors"]
+    before = states[0].stat().st_mtime_ns
+    run(filter_unet, monkeypatch)
+    assert states[0].stat().st_mtime_ns == before
+
+    scores = pd.read_parquet("data/filtered/scores.parquet").set_index("id")
+    masks = pd.read_parquet("data/synthetic/manifest.parquet").set_index("id")["mask_id"]
+    assert scores["fold"].isna().tolist() == [False] * 5 + [True]
+    without = dict(enumerate(trained_on[2:]))
+    for name, fold in scores["fold"].dropna().items():
+        assert masks[name] not in without[fold]
+    assert sorted(without[0] + without[1]) == [f"real_{index:06d}" for index in range(8)]
+    assert scores[["miou", "defect_iou", "cross_entropy"]].notna().all(axis=None)
+
+
+def test_more_folds_than_groups(project, monkeypatch):
+    write_params(PARAMS | {"filter": PARAMS["filter"] | {"folds": 5}})
+    with pytest.raises(UserError, match=r"filter\.folds: got 5, expected at most 4"):
+        run(filter_unet, monkeypatch)
 
 
 def test_stale_scores_are_refused(project, monkeypatch):

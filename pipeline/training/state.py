@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.diffusion.monitoring import Record
 from pipeline.io.errors import UserError
+from pipeline.training.record import Record
 
 STATE_FILE = "state.safetensors"
 Tensors = dict[str, Tensor]
@@ -69,7 +69,7 @@ class TrainingState:
             optimiser=self.optimiser,
             average_updates=self.average_updates,
             scaler=self.scaler,
-            record=Record(),
+            record=Record(parts=list(self.record.parts)),
         )
 
 
@@ -87,7 +87,7 @@ def read_state(path: Path) -> TrainingState:
                 group, name = key.split("/", 1)
                 groups[group][name] = file.get_tensor(key)
     except FileNotFoundError:
-        raise UserError(f"{path}: not found; train the image model first") from None
+        raise UserError(f"{path}: not found; run the stage that trains this model first") from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: not the state of a training: {error!r}") from None
     return TrainingState(

@@ -14,29 +14,35 @@ from matplotlib.figure import Figure
 
 from pipeline.io.atomic import write_text
 
-COLUMNS = ("step", "epoch", "loss", "loss_mse", "loss_vb", "val_loss", "lr")
-
 
 @dataclass
 class Record:
     """All figures of a training so far; plain numbers, so that it saves as JSON exactly."""
 
+    parts: list[str] = field(default_factory=list)  # names of the terms that the loss consists of
     steps_done: int = 0
     seconds: float = 0.0
-    curve: list[list[float | None]] = field(default_factory=list)  # rows in the order of COLUMNS
+    curve: list[list[float | None]] = field(default_factory=list)  # rows in the order of `columns`
     window: list[list[float]] = field(default_factory=list)  # losses of the steps since that row
     epoch_losses: list[float] = field(default_factory=list)  # of the steps of this epoch
     best_step: int | None = None
     best_value: float | None = None  # None: nothing was measured (monitor `every`)
 
+    @property
+    def columns(self) -> list[str]:
+        """Of the curve."""
+        return ["step", "epoch", "loss", *self.parts, "val_loss", "lr"]
+
     def to_json(self) -> dict[str, Any]:
         """As JSON-able dict."""
         return asdict(self)
 
-    def add_losses(self, loss: float, mse: float, vb: float) -> None:
-        """Count one finished step."""
+    def add_losses(self, loss: float, *parts: float) -> None:
+        """Count one finished step: the loss, then its terms in the order of `parts`."""
+        if len(parts) != len(self.parts):
+            raise ValueError(f"got {len(parts)} terms of the loss, expected {self.parts}")
         self.steps_done += 1
-        self.window.append([loss, mse, vb])
+        self.window.append([loss, *parts])
         self.epoch_losses.append(loss)
 
     def close_window(self, epoch: int, val_loss: float | None, learning_rate: float) -> None:
@@ -60,8 +66,8 @@ class Record:
 
 
 def write_curve(folder: Path, record: Record) -> None:
-    """Write curve.csv (COLUMNS; losses are means since the row before) and curve.png."""
-    lines = [",".join(COLUMNS)]
+    """Write curve.csv (losses are means since the row before) and curve.png."""
+    lines = [",".join(record.columns)]
     for row in record.curve:
         lines.append(",".join("" if figure is None else repr(figure) for figure in row))
     write_text(folder / "curve.csv", "\n".join(lines) + "\n")
@@ -73,14 +79,15 @@ def _draw_curve(path: Path, record: Record) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for column, label in (("loss", "training"), ("val_loss", "validation, averaged weights")):
-        index = COLUMNS.index(column)
+        index = record.columns.index(column)
         points = [(row[0], row[index]) for row in record.curve if row[index] is not None]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, linewidth=1)
     if record.best_step is not None:
         axes.axvline(record.best_step, color="grey", linestyle=":", label="best")
     axes.set(xlabel="step", ylabel="loss")
-    axes.set_yscale("log")
+    if all(row[record.columns.index("loss")] > 0 for row in record.curve):
+        axes.set_yscale("log")
     axes.legend()
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, format="png", dpi=100)

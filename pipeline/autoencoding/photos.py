@@ -1,0 +1,39 @@
+"""Stage train-autoencoder: of photos."""
+
+from pathlib import Path
+
+from pipeline.autoencoding.examples import PhotoExamples
+from pipeline.autoencoding.measurement import photo_errors
+from pipeline.autoencoding.objectives import PhotoObjective
+from pipeline.autoencoding.runs import Task, read_pairs, train_autoencoder
+from pipeline.autoencoding.settings import AutoencoderSettings
+
+PHOTO_CHANNELS = 3
+
+
+def train_photo_autoencoder(
+    prepared: Path, out: Path, settings: AutoencoderSettings, seed: int
+) -> None:
+    """Train an autoencoder on the training photos of `prepared` and write the folder `out`.
+
+    Raises:
+        UserError: data or parameters that do not fit.
+    """
+    train, val = (read_pairs(prepared, split, with_object=False) for split in ("train", "val"))
+    augment = settings.training.augment
+    task = Task(
+        stage="train-autoencoder",
+        section="autoencoder",
+        settings=settings,
+        channels=PHOTO_CHANNELS,
+        train=PhotoExamples(train, augment, seed),
+        val=None if val is None else PhotoExamples(val, augment, seed),
+        objective=lambda device: PhotoObjective(settings.loss, device),
+        latent_loss=settings.loss,
+        adversarial=settings.loss.adversarial,
+        as_codec=lambda codec: codec,
+        errors=photo_errors,
+        code=None,
+        seed=seed,
+    )
+    train_autoencoder(task, prepared, out, key={})

@@ -1,0 +1,64 @@
+"""The loop around the steps of a resumable training: progress, states in time, being stopped.
+
+A training is resumable if each step is a function of the state before it and the step's number;
+then one that was killed and goes on from its last state equals an unbroken one bit for bit (on the
+CPU, with the same number of threads).
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+from pipeline.io.errors import UserError
+from pipeline.io.progress import progress
+from pipeline.training.interruption import Interruption
+from pipeline.training.record import Record
+from pipeline.training.state import TrainingState
+
+
+def run_steps(
+    take_step: Callable[[int], float],
+    state: Callable[[], TrainingState],
+    record: Record,
+    total_steps: int,
+    path: Path,
+    checkpoint_every_s: float,
+    is_main: bool = True,
+) -> None:
+    """Take the steps that `record` does not count as done yet.
+
+    Args:
+        take_step: takes the step of that number (from 0) with all that is due after it, counts it
+            in `record` and returns its loss.
+        state: everything that the next step depends on.
+        record: of the training; its seconds grow here.
+        total_steps: of the whole training.
+        path: of the state file; written when `checkpoint_every_s` have passed, after the last
+            step, and when the process is asked to stop.
+        checkpoint_every_s: 0 = after each step.
+        is_main: of several processes one writes and shows progress.
+
+    Raises:
+        UserError: the process was asked to stop; its state is saved.
+    """
+    done = record.steps_done
+    if is_main:
+        print(f"grids and curve appear in {path.parent}; starting at step {done}", flush=True)
+    saved = time.monotonic()
+    shown = progress(total_steps, "training", done) if is_main else nullcontext()
+    with Interruption() as interruption, shown as bar:
+        for step in range(done, total_steps):
+            began = time.monotonic()
+            loss = take_step(step)
+            record.seconds += time.monotonic() - began
+            if bar is not None:
+                bar.note(loss=loss)
+                bar.update()
+            is_due = time.monotonic() - saved >= checkpoint_every_s
+            is_last = step + 1 == total_steps
+            if is_main and (is_due or is_last or interruption.asked):
+                state().write(path)
+                saved = time.monotonic()
+            if interruption.asked and not is_last:
+                raise UserError(f"stopped after step {step + 1}; run again to continue")

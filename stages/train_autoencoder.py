@@ -1,0 +1,32 @@
+"""Stage train-autoencoder: the autoencoder of photos, for the latent image model."""
+
+from pathlib import Path
+
+from pipeline.io.atomic import output_folder, write_json
+from pipeline.io.errors import run
+from pipeline.io.params import read_params, section, value
+
+PREPARED = Path("data/prepared")
+OUT = Path("data/models/autoencoder")
+
+
+def main() -> None:
+    """Write that it is not used, or train."""
+    params = read_params()
+    kind = value("image_dm.kind", params)
+    if kind != "ldm":
+        reason = f"image_dm.kind is {kind}"
+        with output_folder(OUT) as folder:
+            write_json(folder / "unused.json", {"used": False, "reason": reason})
+        print(f"train-autoencoder: not used, {reason}")
+        return
+    # imported here: an unused stage must not wait for torch
+    from pipeline.autoencoding.photos import train_photo_autoencoder
+    from pipeline.autoencoding.settings import AutoencoderSettings
+
+    settings = section(AutoencoderSettings, "autoencoder", params)
+    train_photo_autoencoder(PREPARED, OUT, settings, value("seed", params))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,80 @@
+"""The curve and the state file of a training."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from pipeline.io.errors import UserError
+from pipeline.training.loop import run_steps
+from pipeline.training.record import Record, write_curve
+from pipeline.training.state import STATE_FILE, TrainingState, read_state
+
+LOSS_PARTS = ["loss_simple", "loss_vb"]
+
+
+def test_state_refuses_a_file_of_another_kind(tmp_path):
+    path = tmp_path / STATE_FILE
+    with pytest.raises(UserError, match="not found"):
+        read_state(path)
+    path.write_bytes(b"no safetensors")
+    with pytest.raises(UserError, match="not the state of a training"):
+        read_state(path)
+
+
+def test_record_survives_json_exactly():
+    record = Record(parts=LOSS_PARTS)
+    for loss in (0.1, 1 / 3, 2e-17):
+        record.add_losses(loss, loss, 0.0)
+    record.is_best(record.close_epoch())
+    assert Record(**json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_record_names_its_terms(tmp_path):
+    record = Record(parts=["reconstruction"])
+    record.add_losses(0.5, 0.25)
+    record.close_window(epoch=1, val_loss=None, learning_rate=0.1)
+    write_curve(tmp_path, record)
+    lines = (tmp_path / "curve.csv").read_text().splitlines()
+    assert lines == ["step,epoch,loss,reconstruction,val_loss,lr", "1,1,0.5,0.25,,0.1"]
+    with pytest.raises(ValueError, match="got 2 terms"):
+        record.add_losses(0.5, 0.25, 0.1)
+
+
+def counting(record, at=math.inf):
+    """A training whose only weight counts its steps; fails before step `at`."""
+    weight = torch.zeros(1)
+
+    def take_step(step):
+        if step == at:
+            raise KeyError(step)
+        weight.add_(step)
+        record.add_losses(float(step))
+        return float(step)
+
+    def state():
+        return TrainingState({"w": weight}, {}, {}, {}, 0, None, record)
+
+    return take_step, state
+
+
+def test_loop_writes_each_state_and_takes_only_what_is_left(tmp_path):
+    path = tmp_path / STATE_FILE
+    record = Record()
+    with pytest.raises(KeyError):
+        run_steps(*counting(record, at=3), record, 5, path, checkpoint_every_s=0)
+    saved = read_state(path)
+    assert (saved.record.steps_done, saved.weights["w"].item()) == (3, 0 + 1 + 2)
+    run_steps(*counting(saved.record), saved.record, 5, path, checkpoint_every_s=1000)
+    last = read_state(path)
+    assert last.record.steps_done == 5
+    assert last.weights["w"].item() == 3 + 4  # the steps before were not taken again
+    assert last.record.seconds > 0
+
+
+def test_only_the_main_process_writes(tmp_path):
+    record = Record()
+    run_steps(*counting(record), record, 2, tmp_path / STATE_FILE, 0, is_main=False)
+    assert record.steps_done == 2
+    assert not list(tmp_path.iterdir())
