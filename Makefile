@@ -7,11 +7,12 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format preset
+.PHONY: help repro test lint format preset study
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo; echo "presets: $(patsubst presets/%.yaml,%,$(wildcard presets/*.yaml))"
+	@echo "studies: $(patsubst studies/%.yaml,%,$(wildcard studies/*.yaml))"
 
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -40,3 +41,6 @@ format: $(READY)  ## let ruff rewrite what it can
 
 preset: $(READY)  ## write a preset into params.yaml: make preset NAME=tiles DATA=/path/to/tiles
 	$(BIN)/python -m pipeline.io.presets "$(NAME)" $(if $(DATA),--data "$(DATA)")
+
+study: $(READY)  ## run a study of many cells, or go on with it: make study NAME=masks PRESET=smoke
+	$(BIN)/python -m pipeline.studies.run "$(NAME)" $(if $(PRESET),--preset "$(PRESET)")

@@ -1,0 +1,165 @@
+"""A study's figure: a panel for each architecture, its baselines as lines.
+
+Colours are those of Okabe and Ito, which colour-blind readers tell apart; the values of a second
+axis have marks of their own.
+"""
+
+import io
+import itertools
+from collections.abc import Hashable
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pipeline.studies.naming import architecture_name, figure_name, size_of
+from pipeline.studies.results import is_baseline
+from pipeline.studies.study import MIX, FigureSettings
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKS = ("o", "D", "s", "^", "v", "P", "X")
+PANEL_IN = (3.4, 3.9)
+LEGEND_IN = 0.28
+SPREAD = 0.62  # of the space between two places that the marks of one place take
+DPI = 150
+BASELINE = {"color": "#444444", "lw": 1.2, "ls": "--"}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+}
+
+
+def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> bytes:
+    """The figure as PNG.
+
+    Marks are means over the seeds with one standard deviation either way. Numbers on the x axis
+    keep their distances and are joined by lines.
+
+    Args:
+        table: the result of `results.compare`.
+        axes: names of the axes.
+        settings: what is drawn over what.
+    """
+    arms = table[~is_baseline(table)]
+    series = [name for name in (*axes, MIX) if name != settings.x]
+    series = [name for name in series if arms[name].nunique() > 1]
+    places = _places(arms[settings.x])
+    looks = _looks(arms, series)
+    architectures = list(dict.fromkeys(table["architecture"]))
+    with mpl.rc_context(STYLE):
+        width, height = PANEL_IN
+        rows = -(-(len(looks) + 1) // 3)
+        size = (max(width * len(architectures), 5.0), height + LEGEND_IN * rows)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(1, len(architectures), sharey=True, squeeze=False)[0]
+        for panel, name in zip(panels, architectures, strict=True):
+            of_one = arms["architecture"] == name
+            _draw_panel(panel, arms[of_one], settings, series, places, looks)
+            _draw_baselines(panel, table[table["architecture"] == name], settings, places)
+            panel.set_title(architecture_name(name))
+            _label_places(panel, arms[of_one], settings, places)
+        panels[0].set_ylabel(f"{figure_name(settings.y)} on the real test photos")
+        handles = [Line2D([], [], label="baseline", **BASELINE)]
+        handles += [
+            Line2D([], [], color=colour, marker=mark, ls="", label=", ".join(map(str, key)))
+            for key, (colour, mark) in looks.items()
+        ]
+        if len(handles) > 2:
+            title = ", ".join(series)
+            figure.legend(handles=handles, loc="outside lower center", ncols=3, title=title)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def _places(values: pd.Series) -> dict[Hashable, float]:
+    """Where each value stands on the x axis: numbers where they are, words side by side."""
+    names = list(dict.fromkeys(values))
+    numbers = pd.to_numeric(pd.Series(names), errors="coerce")
+    if numbers.notna().all():
+        return dict(zip(names, numbers.tolist(), strict=True))
+    return {name: float(place) for place, name in enumerate(names)}
+
+
+def _looks(arms: pd.DataFrame, series: list[str]) -> dict[tuple, tuple[str, str]]:
+    """Colour by the first of `series`, mark by all others."""
+    first = list(dict.fromkeys(arms[series[0]])) if series else []
+    others = list(dict.fromkeys(arms[series[1:]].itertuples(index=False, name=None)))
+    colours, marks = itertools.cycle(COLOURS), itertools.cycle(MARKS)
+    colour_of = dict(zip(first, colours, strict=False))
+    mark_of = dict(zip(others, marks, strict=False))
+    keys = dict.fromkeys(arms[series].itertuples(index=False, name=None))
+    if not series:
+        return {(): (COLOURS[0], MARKS[0])}
+    return {key: (colour_of[key[0]], mark_of[key[1:]]) for key in keys}
+
+
+def _draw_panel(
+    panel: Axes,
+    arms: pd.DataFrame,
+    settings: FigureSettings,
+    series: list[str],
+    places: dict[Hashable, float],
+    looks: dict[tuple, tuple[str, str]],
+) -> None:
+    numeric = not _are_words(places)
+    shifts = np.linspace(-SPREAD / 2, SPREAD / 2, len(looks)) if len(looks) > 1 else [0.0]
+    for shift, (key, (colour, mark)) in zip(shifts, looks.items(), strict=True):
+        mine = (arms[series] == list(key)).all(axis=1)
+        x = arms.loc[mine, settings.x].map(places) + (0.0 if numeric else shift)
+        order = np.argsort(x.to_numpy(), kind="stable")
+        panel.errorbar(
+            x.to_numpy()[order],
+            arms.loc[mine, settings.y].to_numpy()[order],
+            yerr=arms.loc[mine, f"{settings.y}_sd"].fillna(0).to_numpy()[order],
+            color=colour,
+            marker=mark,
+            ls="-" if numeric else "",
+            ms=5.5,
+            lw=1.2,
+            elinewidth=0.9,
+        )
+
+
+def _draw_baselines(
+    panel: Axes, table: pd.DataFrame, settings: FigureSettings, places: dict[Hashable, float]
+) -> None:
+    """A line at each mix's own baseline, or across the panel if mixes are told apart otherwise."""
+    levels = table[is_baseline(table)].groupby("mix")[settings.y].unique()
+    arms = table[~is_baseline(table)].drop_duplicates(["mix", "baseline"])
+    for mix, baseline in zip(arms["mix"], arms["baseline"], strict=True):
+        start, end = panel.get_xlim()
+        if settings.x == MIX:
+            start, end = places[mix] - 0.45, places[mix] + 0.45
+        for level in levels[baseline]:
+            panel.plot([start, end], [level, level], scalex=False, zorder=1, **BASELINE)
+
+
+def _label_places(
+    panel: Axes, arms: pd.DataFrame, settings: FigureSettings, places: dict[Hashable, float]
+) -> None:
+    panel.set_xlabel(settings.x if settings.x != MIX else "pairs trained on")
+    if not _are_words(places):
+        return
+    labels = {name: str(name) for name in places}
+    if settings.x == MIX:
+        sizes = {mix: set(map(size_of, rows.to_dict("records"))) for mix, rows in arms.groupby(MIX)}
+        # a mix whose size differs between the cells keeps its name
+        labels |= {mix: size.pop() for mix, size in sizes.items() if len(size) == 1}
+    panel.set_xticks(
+        list(places.values()), [text.replace(" + ", "\n+ ") for text in labels.values()]
+    )
+    panel.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
+
+
+def _are_words(places: dict[Hashable, float]) -> bool:
+    return pd.to_numeric(pd.Series(list(places)), errors="coerce").isna().any()

@@ -1,0 +1,28 @@
+"""Names as a reader of tables knows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+ARCHITECTURES = {
+    "unet": "U-Net",
+    "unetplusplus": "U-Net++",
+    "fpn": "FPN",
+    "deeplabv3plus": "DeepLabv3+",
+}
+FIGURES = {"miou": "mIoU", "defect_iou": "defect IoU"}
+
+
+def architecture_name(architecture: str) -> str:
+    """`unetplusplus` as `U-Net++`."""
+    return ARCHITECTURES.get(architecture, architecture)
+
+
+def figure_name(figure: str) -> str:
+    """`defect_iou` as `defect IoU`."""
+    return FIGURES.get(figure, figure.replace("_", " "))
+
+
+def size_of(row: Mapping[str, Any]) -> str:
+    """The pairs a mix holds, such as `130 real + 260 synthetic`."""
+    parts = [f"{row[origin]} {origin}" for origin in ("real", "synthetic") if row[origin] > 0]
+    return " + ".join(parts)

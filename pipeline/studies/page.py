@@ -1,0 +1,151 @@
+"""A study's page: the verdict in words, the figure, tables in the thesis's form, what made it."""
+
+import io
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+from pipeline.studies.naming import architecture_name, figure_name
+from pipeline.studies.results import is_baseline
+from pipeline.studies.study import Cell, StudySettings
+from pipeline.studies.verdict import verdict
+
+
+def write_page(
+    study: StudySettings,
+    name: str,
+    command: list[str],
+    cells: Mapping[str, Cell],
+    table: pd.DataFrame,
+) -> str:
+    """The page as Markdown.
+
+    Args:
+        study: what was studied.
+        name: of the study: the figure's and the CSV file's.
+        command: what repeats it.
+        cells: experiment name to cell.
+        table: the result of `results.compare`.
+    """
+    axes = {axis: list(values) for axis, values in study.axes.items()}
+    others = [figure for figure in study.collect if figure != study.figure.y]
+    parts = [
+        f"# {study.title}",
+        f"{study.question.strip()} After {study.repeats.strip()}.",
+        "## Verdict",
+        verdict(table, axes, study.figure.y),
+        f"![{figure_name(study.figure.y)}]({name}.png)",
+    ]
+    for figure in [study.figure.y, *others]:
+        parts += [f"## {_capital(figure_name(figure))}", results_table(table, list(axes), figure)]
+    parts += [
+        "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
+        f"means over {_range(table['seeds'])} seeds; Diff.: of the mean, relative to the baseline. "
+        "Bold: above the baseline; bold italics: the highest of the column. Spreads and "
+        f"differences in full are in [{name}.csv]({name}.csv).",
+        "## How it was made",
+        f"```console\n$ {shlex.join(command)}\n```",
+        "Each row is an experiment of DVC; `dvc exp apply <name>` brings back all its results.",
+        _cells_table(cells),
+    ]
+    if study.common:
+        parts += ["In all of them:", f"```yaml\n{_yaml(study.common)}```"]
+    params = next(iter(cells.values())).params
+    parts.append(
+        f"<details><summary>All parameters of the first</summary>\n\n```yaml\n{_yaml(params)}```"
+        "\n\n</details>"
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def results_table(table: pd.DataFrame, axes: list[str], figure: str) -> str:
+    """One figure in the form of the thesis's tables 7.1 and 7.2, as Markdown.
+
+    Baselines come first. A mix without synthetic pairs that gave the same in every cell is one
+    row, without the axes' values, which did not matter to it.
+    """
+    architectures = list(dict.fromkeys(table["architecture"]))
+    named = [(name, "Diff. [%]") for name in map(architecture_name, architectures)]
+    head = ["ID", *axes, "#Filtered", "#R", "#S", *(title for pair in named for title in pair)]
+    lines = [head, ["---"] * (1 + len(axes)) + ["--:"] * (3 + 2 * len(architectures))]
+    highest = table.groupby("architecture")[figure].max()
+    total_arms = 0
+    for labels, rows in _rows(table, axes, figure):
+        first = rows.iloc[0]
+        by_architecture = rows.set_index("architecture")
+        arm = not is_baseline(rows).any()
+        total_arms += arm
+        kept = "none" if pd.isna(first["kept"]) else f"{first['kept']:.0f}"
+        line = [str(total_arms) if arm else "Baseline", *labels]
+        line += [kept if first["synthetic"] else "–", str(first["real"]), str(first["synthetic"])]
+        for name in architectures:
+            if name in by_architecture.index:
+                line += _marked(by_architecture.loc[name], figure, highest[name])
+            else:
+                line += ["", ""]
+        lines.append(line)
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _rows(
+    table: pd.DataFrame, axes: list[str], figure: str
+) -> list[tuple[list[str], pd.DataFrame]]:
+    """The table's rows as labels and one row an architecture."""
+    rows, arms = [], []
+    for mix, of_mix in table.groupby("mix", sort=False):
+        without = of_mix["synthetic"].eq(0).all()
+        if without and of_mix.groupby("architecture")[figure].nunique(dropna=False).max() == 1:
+            rows.append((["–"] * len(axes), of_mix.drop_duplicates("architecture")))
+        else:
+            arms.append(mix)
+    for labels, of_cell in table[table["mix"].isin(arms)].groupby([*axes, "mix"], sort=False):
+        rows.append((list(map(str, labels[:-1])), of_cell))
+    return sorted(rows, key=lambda row: not is_baseline(row[1]).any())  # stable
+
+
+def _marked(row: pd.Series, figure: str, highest: float) -> list[str]:
+    percent = row[f"{figure}_difference_percent"]
+    text = f"{row[figure]:.3f}"
+    if row[figure] == highest:
+        text = f"***{text}***"
+    elif round(percent, 1) > 0:
+        text = f"**{text}**"
+    return [text, "–" if pd.isna(percent) else f"{percent:+.1f}"]
+
+
+def _cells_table(cells: Mapping[str, Cell]) -> str:
+    lines = ["| experiment | parameters |", "|---|---|"]
+    for name, cell in cells.items():
+        changes = "<br>".join(f"`{path}: {_flow(new)}`" for path, new in cell.changes.items())
+        lines.append(f"| `{name}` | {changes} |")
+    return "\n".join(lines)
+
+
+def _flow(new: Any) -> str:
+    """A value in one line of YAML."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width = True, 10_000
+    buffer = io.StringIO()
+    yaml.dump({"": new}, buffer)
+    return buffer.getvalue().strip().removeprefix("{'': ").removesuffix("}")
+
+
+def _yaml(content: Mapping[str, Any]) -> str:
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    buffer = io.StringIO()
+    yaml.dump(dict(content), buffer)
+    return buffer.getvalue()
+
+
+def _range(numbers: pd.Series) -> str:
+    low, high = numbers.min(), numbers.max()
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _capital(text: str) -> str:
+    """The first letter large, unless the word has large ones already (`mIoU`)."""
+    return text if text.split()[0] != text.split()[0].lower() else text[0].upper() + text[1:]

@@ -1,0 +1,121 @@
+"""A study: what varies, what is looked at, and the cells that follow from it.
+
+studies/<name>.yaml says which parameters take which values. The axes span a grid; each of its
+cells is one run of the whole pipeline.
+"""
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from pipeline.io.errors import UserError
+from pipeline.io.params import Settings, parse, read_yaml
+from pipeline.studies.overrides import replace_values
+
+STUDIES_FOLDER = Path("studies")
+MIX = "mix"
+
+
+class ColumnSettings(Settings):
+    """A figure of each architecture, mix and seed: a column of a CSV file that a run writes."""
+
+    file: str
+    column: str
+    where: dict[str, str] = Field(default_factory=dict)  # of several rows, the one to take
+
+
+class FigureSettings(Settings):
+    """What the drawing shows; a panel for each architecture."""
+
+    y: str  # one of `collect`
+    x: str = MIX  # or an axis; all else that varies is told apart by colours and marks
+
+
+class StudySettings(Settings):
+    """studies/<name>.yaml. Parameters are named by their dotted path in params.yaml."""
+
+    title: str
+    repeats: str  # table or figure of which document
+    question: str
+    common: dict[str, Any] = Field(default_factory=dict)  # parameters of all cells
+    # axis: value's name: the parameters it stands for
+    axes: dict[str, dict[str, dict[str, Any]]] = Field(min_length=1)
+    collect: dict[str, ColumnSettings] = Field(min_length=1)
+    figure: FigureSettings
+
+    @field_validator("axes")
+    @classmethod
+    def _have_values(cls, axes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        empty = [axis for axis, values in axes.items() if not values]
+        if empty:
+            raise ValueError(f"a value for each axis; {', '.join(empty)} has none")
+        return axes
+
+    @field_validator("figure")
+    @classmethod
+    def _is_there(cls, figure: FigureSettings, info: ValidationInfo) -> FigureSettings:
+        columns, axes = info.data.get("collect", {}), info.data.get("axes", {})
+        if figure.y not in columns:
+            raise ValueError(f"y to be one of collect: {', '.join(columns)}")
+        if figure.x not in (MIX, *axes):
+            raise ValueError(f"x to be {MIX} or an axis: {', '.join(axes)}")
+        return figure
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: the value of each axis by name, what it changes, and all its parameters."""
+
+    values: dict[str, str]
+    changes: dict[str, Any]
+    params: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Such as `augmented-best-half`."""
+        text = "-".join(self.values.values())
+        return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+
+
+def read_study(name: str, folder: Path = STUDIES_FOLDER) -> StudySettings:
+    """Read studies/<name>.yaml.
+
+    Raises:
+        UserError: there is none of that name, or something in it is wrong.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(item.stem for item in folder.glob("*.yaml"))) or "none yet"
+        raise UserError(f"NAME: got {name!r}, expected a study of {folder}: {known}")
+    return parse(StudySettings, str(path), read_yaml(path))
+
+
+def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
+    """The cells of the grid, the last axis varying fastest.
+
+    Args:
+        study: what varies.
+        params: all parameters before the study changes any.
+
+    Raises:
+        UserError: the study names a parameter that does not exist, or two cells alike.
+    """
+    cells = []
+    for values in itertools.product(*study.axes.values()):
+        labels = dict(zip(study.axes, values, strict=True))
+        changes: dict[str, Any] = {}
+        for axis, value in labels.items():
+            changes |= study.axes[axis][value]
+        cells.append(Cell(labels, changes, replace_values(params, study.common | changes)))
+    names = [cell.name for cell in cells]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UserError(
+            f"axes: got values whose names differ in signs only ({', '.join(sorted(twice))}), "
+            "expected names that tell the cells apart; rename them"
+        )
+    return cells

@@ -1,0 +1,75 @@
+"""The figure: it is a small picture, the same twice, and shows what it is told to."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from pipeline.studies.drawing import draw
+from pipeline.studies.results import compare
+from pipeline.studies.study import FigureSettings
+
+
+@pytest.fixture
+def drawn(monkeypatch) -> list[Figure]:
+    """The figures that were saved."""
+    saved, savefig = [], Figure.savefig
+
+    def save(figure, *arguments, **options):
+        saved.append(figure)
+        return savefig(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", save)
+    return saved
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_a_small_picture_and_the_same_twice(table, study):
+    first = draw(table, list(study.axes), study.figure)
+    assert first == draw(table, list(study.axes), study.figure)
+    assert len(first) < 300_000
+    image = Image.open(io.BytesIO(first))
+    assert image.format == "PNG"
+    assert min(image.size) > 400
+    assert mpl.rcParams["axes.grid"] == mpl.rcParamsDefault["axes.grid"]
+
+
+def test_panels_places_and_series(table, study, drawn):
+    draw(table, list(study.axes), study.figure)
+    panels = drawn[0].axes
+    assert [panel.get_title() for panel in panels] == ["FPN", "U-Net++"]
+    ticks = [label.get_text() for label in panels[0].get_xticklabels()]
+    assert ticks == ["8 real\n+ 8 synthetic", "2 real\n+ 16 synthetic"]
+    assert legend_of(drawn[0]) == [
+        "baseline", "real, none", "real, best half", "augmented, none", "augmented, best half"
+    ]  # fmt: skip
+    lines = [line for line in panels[0].get_lines() if line.get_linestyle() == "--"]
+    shown = {tuple(line.get_xdata()): line.get_ydata()[0] for line in lines}
+    assert shown == {(-0.45, 0.45): pytest.approx(0.6), (0.55, 1.45): pytest.approx(0.5)}
+    both = panels[0].containers[3].lines[0]
+    assert both.get_ydata() == pytest.approx([0.63, 0.45])
+
+
+def test_numbers_keep_their_distances(runs, drawn):
+    """An axis of numbers on the x axis: mixes and the other axis become the series."""
+    runs["guidance"] = runs["masks"].map({"real": "5", "augmented": "0.5"})
+    table = compare(runs.drop(columns="masks"), ["guidance", "filter"], ["miou"])
+    draw(table, ["guidance", "filter"], FigureSettings(y="miou", x="guidance"))
+    panel = drawn[0].axes[0]
+    assert panel.get_xlabel() == "guidance"
+    x, y = panel.containers[0].lines[0].get_data()
+    assert x.tolist() == [0.5, 5.0]
+    assert np.asarray(y) == pytest.approx([0.805, 0.8])
+    assert "none, both" in legend_of(drawn[0])
+
+
+def test_one_series_needs_no_legend(table, drawn):
+    one = table[(table["masks"] == "real") & (table["filter"] == "none")]
+    draw(one, ["masks", "filter"], FigureSettings(y="defect_iou"))
+    assert drawn[0].legends == []

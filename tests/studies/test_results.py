@@ -1,0 +1,95 @@
+"""Figures of runs and their differences, by hand."""
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.io.errors import UserError
+from pipeline.studies.results import compare, is_baseline, read_cell
+from tests.studies.conftest import SIZES
+
+
+def files_of(rows: pd.DataFrame, kept: list[bool]) -> dict[str, bytes]:
+    scores = io.BytesIO()
+    pd.DataFrame({"id": range(len(kept)), "kept": kept}).to_parquet(scores)
+    files = {"data/filtered/scores.parquet": scores.getvalue()}
+    files["metrics/segmentation.csv"] = rows.to_csv(index=False).encode()
+    for mix, (real, synthetic) in SIZES.items():
+        pairs = {"train_real": real, "train_synthetic": synthetic, "val_real": 3}
+        present = {key: size for key, size in pairs.items() if size}
+        files[f"data/mixes/{mix}/mix.json"] = json.dumps({"pairs": present}).encode()
+    return files
+
+
+ROWS = pd.DataFrame(
+    [
+        ("fpn", mix, seed, shown, 0.5 + 0.1 * seed + 0.2 * (shown == "all"))
+        for mix in ("real_all", "few")
+        for seed in (0, 1)
+        for shown in ("background", "defect", "all")
+    ],
+    columns=["architecture", "mix", "seed", "class", "iou"],
+)
+
+
+def test_reads_a_run(cells, study):
+    files = files_of(ROWS, kept=[True, False, True])
+    rows = read_cell(files.__getitem__, cells[3], study.collect)
+    assert rows.to_dict("records")[3] == {
+        "masks": "augmented", "filter": "best half", "architecture": "fpn", "mix": "few",
+        "seed": 1, "baseline": "real_2", "real": 2, "synthetic": 16, "kept": 2.0,
+        "defect_iou": pytest.approx(0.6), "miou": pytest.approx(0.8),
+    }  # fmt: skip
+    assert rows["baseline"].tolist() == ["real_all", "real_all", "real_2", "real_2"]
+    assert len(rows) == 4
+
+
+def test_all_kept_is_no_filter(cells, study):
+    rows = read_cell(files_of(ROWS, [True, True]).__getitem__, cells[0], study.collect)
+    assert rows["kept"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (ROWS.drop(columns="class"), "lacks the columns class"),
+        (ROWS.assign(**{"class": "mould"}), "0 rows with .*mend `where`"),
+        (ROWS.assign(**{"class": "defect"}), "12 rows with .*expected one for each"),
+    ],
+)
+def test_where_must_single_out_one_row(cells, study, rows, message):
+    with pytest.raises(UserError, match=message):
+        read_cell(files_of(rows, [True]).__getitem__, cells[0], study.collect)
+
+
+def test_differences_are_taken_seed_by_seed(table):
+    chosen = table.set_index(["masks", "filter", "architecture", "mix"])
+    both = chosen.loc[("augmented", "best half", "fpn", "both")]
+    assert both["seeds"] == 3
+    assert both["defect_iou"] == pytest.approx(0.63)
+    assert both["defect_iou_sd"] == pytest.approx(0.02)
+    assert both["defect_iou_difference"] == pytest.approx(0.03)
+    assert both["defect_iou_difference_sd"] == pytest.approx(0.01)  # 2·shift − shift
+    assert both["defect_iou_difference_percent"] == pytest.approx(5.0)
+    assert both["miou_difference_percent"] == pytest.approx(100 * 0.015 / 0.8)
+    few = chosen.loc[("real", "none", "unetplusplus", "few")]
+    assert few["defect_iou_difference_percent"] == pytest.approx(-10.0)  # of its own baseline
+    assert np.isnan(few["kept"])
+    bases = table[is_baseline(table)]
+    assert bases["mix"].unique().tolist() == ["real_all", "real_2"]
+    assert bases["defect_iou_difference"].isna().all()
+    assert bases["defect_iou_difference_percent"].isna().all()
+
+
+def test_order_is_that_of_the_runs(runs, table):
+    keys = ["masks", "filter", "architecture", "mix"]
+    assert table[keys].equals(runs[keys].drop_duplicates(ignore_index=True))
+
+
+def test_one_seed_has_no_spread(runs, study):
+    table = compare(runs[runs["seed"] == 0], list(study.axes), list(study.collect))
+    assert table["defect_iou_sd"].isna().all()
+    assert table["defect_iou_difference"].notna().sum() == 16

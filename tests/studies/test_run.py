@@ -1,0 +1,265 @@
+"""Studies over a DVC pipeline of one stage that takes no time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.studies.experiments import Experiments
+from tests.studies.conftest import PARAMS, STUDY
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+CELLS = 2
+SHORT_STUDY = STUDY | {
+    "common": {"filter.keep": 0.5},
+    "axes": {"masks": STUDY["axes"]["masks"]},
+}
+# What the real pipeline's last stages write, without any training. $MARKS counts the runs; a file
+# there breaks or delays the cells of a mask source.
+STAGE = """
+import json, os, pathlib, sys, time
+import pandas as pd
+from ruamel.yaml import YAML
+
+params = YAML(typ="safe", pure=True).load(pathlib.Path("params.yaml"))
+source, keep = params["masks"]["source"], params["filter"]["keep"]
+marks = pathlib.Path(os.environ["MARKS"])
+with (marks / "ran").open("a") as file:
+    file.write(f"{source} {keep}\\n")
+if (marks / f"break-{source}").exists():
+    sys.exit("the oven is cold")
+if (marks / f"delay-{source}").exists():
+    time.sleep(60)
+rows = [
+    (architecture, mix, seed, shown, 0.5 + 0.01 * seed + 0.02 * (source == "augmented"))
+    for architecture in ("unetplusplus", "fpn")
+    for mix in params["segmenters"]["mixes"]
+    for seed in (0, 1)
+    for shown in ("defect", "all")
+]
+for mix in params["segmenters"]["mixes"]:
+    folder = pathlib.Path("data/mixes") / mix
+    folder.mkdir(parents=True)
+    (folder / "mix.json").write_text(json.dumps({"pairs": {"train_real": 8, "train_synthetic": 4}}))
+pathlib.Path("data/filtered").mkdir()
+kept = [True, keep == "all"]
+pd.DataFrame({"id": ["a", "b"], "kept": kept}).to_parquet("data/filtered/scores.parquet")
+pathlib.Path("metrics").mkdir(exist_ok=True)
+columns = ["architecture", "mix", "seed", "class", "iou"]
+pd.DataFrame(rows, columns=columns).to_csv("metrics/segmentation.csv", index=False)
+"""
+DVC = {
+    "stages": {
+        "all": {
+            "cmd": "python stage.py",
+            "deps": ["stage.py"],
+            "params": ["masks", "filter", "segmenters"],
+            "outs": ["data/mixes", "data/filtered", {"metrics/segmentation.csv": {"cache": False}}],
+        }
+    }
+}
+ENVIRONMENT = {
+    "GIT_AUTHOR_NAME": "someone",
+    "GIT_AUTHOR_EMAIL": "someone@example.org",
+    "GIT_COMMITTER_NAME": "someone",
+    "GIT_COMMITTER_EMAIL": "someone@example.org",
+}
+
+
+def write_yaml(path: Path, content: dict) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as file:
+        YAML().dump(content, file)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    known = {
+        name: text
+        for name, text in os.environ.items()
+        if name not in ("DVC_ROOT", "RANK", "LOCAL_RANK") and not name.startswith("GIT_")
+    }
+    path = f"{BIN}:{known['PATH']}"
+    marks = str(folder.with_name("marks"))
+    return known | ENVIRONMENT | {"PATH": path, "PYTHONPATH": str(ROOT), "MARKS": marks}
+
+
+def sh(folder: Path, *command: str) -> str:
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), text=True, capture_output=True, check=True
+    ).stdout
+
+
+def commit(folder: Path) -> None:
+    sh(folder, "git", "add", "-A")
+    sh(folder, "git", "commit", "-qm", "a state")
+
+
+def study(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.studies.run", *arguments],
+        cwd=folder, env=environment(folder), text=True, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def ran(folder: Path) -> list[str]:
+    """What the stage was run with since the last call."""
+    path = folder.with_name("marks") / "ran"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    """A repository with one stage and the study `masks`."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (tmp_path / "marks").mkdir()
+    (folder / "stage.py").write_text(STAGE)
+    (folder / ".gitignore").write_text("/data/mixes\n/data/filtered\n/.checkpoints/\n")
+    write_yaml(folder / "params.yaml", PARAMS)
+    write_yaml(folder / "dvc.yaml", DVC)
+    write_yaml(folder / "studies" / "masks.yaml", SHORT_STUDY)
+    sh(folder, "git", "init", "-q")
+    return folder
+
+
+@pytest.fixture
+def kitchen(project) -> Path:
+    """The project under DVC, committed."""
+    sh(project, "dvc", "init", "-q")
+    commit(project)
+    return project
+
+
+def digest(project: Path, params: dict = PARAMS) -> str:
+    return Experiments(project).digest(params)
+
+
+def test_the_hash_covers_what_a_stage_may_read(project):
+    commit(project)
+    first = digest(project)
+    (project / "docs").mkdir()
+    (project / "docs" / "page.md").write_text("text")
+    (project / "README.md").write_text("text")
+    (project / "dvc.lock").write_text("{}")
+    assert digest(project) == first
+    commit(project)
+    assert digest(project) == first  # nor does the commit matter
+    assert digest(project, PARAMS | {"masks": {"source": "augmented"}}) != first
+    (project / "stage.py").write_text(STAGE + "# changed\n")
+    changed = digest(project)
+    assert changed != first
+    commit(project)
+    assert digest(project) == changed  # committed or not
+
+
+def test_names_files_that_git_does_not_know(project):
+    commit(project)
+    (project / "helper.py").write_text("")
+    (project / "docs").mkdir()
+    (project / "docs" / "page.md").write_text("")
+    assert Experiments(project).untracked() == ["helper.py"]
+    sh(project, "git", "add", "helper.py")
+    assert Experiments(project).untracked() == []
+
+
+def test_dry_run_lists_the_cells(project):
+    commit(project)
+    done = study(project, "masks", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert len(lines) == CELLS
+    assert all(line.endswith(": to be run") for line in lines)
+    assert '    masks.source: "augmented"' in done.stdout
+    assert ran(project) == []
+
+
+def test_an_unknown_study(project):
+    commit(project)
+    done = study(project, "mask")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: NAME: got 'mask', expected a study of studies: masks")
+
+
+@pytest.mark.slow
+def test_a_failing_cell_leaves_the_others_and_is_run_again(kitchen):
+    results = kitchen / "docs/results/masks"
+    marks = kitchen.with_name("marks")
+    (marks / "break-real").touch()
+    done = study(kitchen, "masks")
+    assert done.returncode == 1
+    assert ran(kitchen) == ["real 0.5", "augmented 0.5"]
+    assert done.stderr.startswith("error: 1 of 2 cells failed")
+    assert "study-masks-real-" in done.stderr
+    assert "the oven is cold" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not results.exists()
+    assert not list((kitchen / "metrics").glob("*"))  # the working folder is left alone
+
+    (marks / "break-real").unlink()
+    done = study(kitchen, "masks")
+    assert done.returncode == 0, done.stderr
+    assert ran(kitchen) == ["real 0.5"]
+    assert sorted(path.name for path in results.iterdir()) == [
+        "README.md",
+        "masks.csv",
+        "masks.png",
+    ]
+    table = pd.read_csv(results / "masks.csv")
+    assert len(table) == CELLS * 2 * len(PARAMS["segmenters"]["mixes"])
+    means = table.groupby("masks")["defect_iou"].mean()
+    assert means.to_dict() == pytest.approx({"real": 0.505, "augmented": 0.525})
+    assert set(table["kept"]) == {1}
+
+    before = {path.name: path.read_bytes() for path in results.iterdir()}
+    commit(kitchen)
+    done = study(kitchen, "masks")
+    assert done.returncode == 0, done.stderr
+    assert ran(kitchen) == []
+    assert done.stdout.count("finished before") == CELLS
+    assert {path.name: path.read_bytes() for path in results.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_goes_on(kitchen):
+    marks = kitchen.with_name("marks")
+    (marks / "delay-augmented").touch()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.studies.run", "masks"],
+        cwd=kitchen, env=environment(kitchen), text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (marks / "ran").exists() or "augmented" not in (marks / "ran").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; the same command goes on" in errors
+    assert ran(kitchen) == ["real 0.5", "augmented 0.5"]
+    (marks / "delay-augmented").unlink()
+    done = study(kitchen, "masks")
+    assert done.returncode == 0, done.stderr
+    assert ran(kitchen) == ["augmented 0.5"]
+
+
+@pytest.mark.slow
+def test_changes_that_are_not_committed_are_part_of_it(kitchen):
+    (kitchen / "stage.py").write_text(STAGE.replace("0.02", "0.04"))
+    write_yaml(kitchen / "params.yaml", PARAMS | {"filter": {"score": "none", "keep": 3}})
+    done = study(kitchen, "masks")
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(kitchen / "docs/results/masks/masks.csv")
+    assert table.groupby("masks")["defect_iou"].mean()["augmented"] == pytest.approx(0.545)
+    assert sh(kitchen, "git", "status", "--short").split() == [
+        "M", "params.yaml", "M", "stage.py", "??", "docs/"
+    ]  # fmt: skip
