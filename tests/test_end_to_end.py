@@ -108,3 +108,22 @@ def test_guidance_reruns_only_what_depends_on_it(clone):
     assert not any(stage.endswith(tuple(f"-{mix}" for mix in NOT_DRAWN)) for stage in trained)
     assert "sampling.guidance" in sh(clone, "dvc", "params", "diff")
     assert "metrics/summary.json" in sh(clone, "dvc", "metrics", "diff", "--all")
+
+
+def test_all_latent_runs_and_switching_back_trains_nothing(clone):
+    sh(clone, "git", "checkout", "-q", ".")
+    sh(clone, "dvc", "checkout", "-q", "--allow-missing")
+    before = hashes(clone)
+    output = sh(
+        clone, "dvc", "exp", "run", "-S", "image_dm.kind=ldm", "-S", "masks.source=diffusion"
+    )
+    trainings = {"train-autoencoder", "train-mask-autoencoder", "train-mask-dm", "train-image-dm"}
+    assert trainings | {"sample", "report"} <= ran(output)
+    synthetic = pd.read_parquet(clone / "data/synthetic/manifest.parquet")
+    assert synthetic["mask_id"].str.startswith("drawn_").all()
+    assert {"mask_rejected", "mask_fault"} <= set(synthetic)
+    masks = pd.read_csv(clone / "metrics/masks.csv")
+    assert {"real", "synthetic"} <= set(masks)
+    output = sh(clone, "dvc", "exp", "run", "-S", "image_dm.kind=sdm", "-S", "masks.source=real")
+    assert not ran(output) & (trainings | {"sample"})
+    assert hashes(clone) == before
