@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-SIZE_FACTOR = 1.5  # an object that much smaller or larger than any real one is out of range
+SIZE_FACTOR = 1.5  # what is that much smaller or larger than any real one is out of range
 STRAY_SHARE = 0.01  # of a silhouette's pixels may lie off its largest piece in any case
 SOLIDITY_MARGIN = 0.015  # by which an object may be less convex than any real one
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -21,9 +21,10 @@ EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 @dataclass(frozen=True)
 class RealMasks:
-    """What the training masks allow; all but the first are None without silhouettes."""
+    """What the training masks allow; all but the first two are None without silhouettes."""
 
-    may_be_empty: bool
+    fewest_defect_pixels: int  # of a mask, all classes but the background; 0 = masks may be empty
+    most_defect_pixels: int
     smallest_object: int | None = None  # pixels
     largest_object: int | None = None  # pixels
     least_solidity: float | None = None  # of an object, see `solidity`
@@ -69,13 +70,15 @@ def learn(masks: np.ndarray, objects: np.ndarray | None) -> RealMasks:
         masks: uint8 N×H×W of class indices, N ≥ 1.
         objects: bool N×H×W, their silhouettes; None = there are none.
     """
-    may_be_empty = bool((~masks.any(axis=(1, 2))).any())
+    defect_pixels = (masks > 0).sum(axis=(1, 2))
+    fewest, most = int(defect_pixels.min()), int(defect_pixels.max())
     if objects is None:
-        return RealMasks(may_be_empty)
+        return RealMasks(fewest, most)
     real = [_Drawn(mask, silhouette) for mask, silhouette in zip(masks, objects, strict=True)]
     areas = [int(item.silhouette.sum()) for item in real]
     return RealMasks(
-        may_be_empty,
+        fewest,
+        most,
         smallest_object=min(areas),
         largest_object=max(areas),
         least_solidity=min(solidity(item.body) for item in real),
@@ -124,8 +127,7 @@ def _has_no_object(drawn: _Drawn, real: RealMasks) -> bool:
 def _has_odd_size(drawn: _Drawn, real: RealMasks) -> bool:
     if not _judges_objects(drawn, real) or not drawn.silhouette.any():
         return False
-    low, high = real.smallest_object / SIZE_FACTOR, real.largest_object * SIZE_FACTOR
-    return not low <= drawn.silhouette.sum() <= high
+    return _is_out_of_range(drawn.silhouette, real.smallest_object, real.largest_object)
 
 
 def _has_odd_shape(drawn: _Drawn, real: RealMasks) -> bool:
@@ -147,7 +149,17 @@ def _is_outside(drawn: _Drawn, real: RealMasks) -> bool:
 
 
 def _is_empty(drawn: _Drawn, real: RealMasks) -> bool:
-    return not real.may_be_empty and not drawn.defects.any()
+    return real.fewest_defect_pixels > 0 and not drawn.defects.any()
+
+
+def _has_odd_defects(drawn: _Drawn, real: RealMasks) -> bool:
+    if not drawn.defects.any():
+        return False
+    return _is_out_of_range(drawn.defects, real.fewest_defect_pixels, real.most_defect_pixels)
+
+
+def _is_out_of_range(region: np.ndarray, smallest: int, largest: int) -> bool:
+    return not smallest / SIZE_FACTOR <= region.sum() <= largest * SIZE_FACTOR
 
 
 def _judges_objects(drawn: _Drawn, real: RealMasks) -> bool:
@@ -163,4 +175,5 @@ CHECKS: dict[str, Callable[[_Drawn, RealMasks], bool]] = {
     "object_shape": _has_odd_shape,
     "outside_object": _is_outside,
     "empty": _is_empty,
+    "defect_size": _has_odd_defects,
 }

@@ -21,6 +21,7 @@ FAULTS = {
     "object_shape": "object less convex than any real one",
     "outside_object": "defect outside the object",
     "empty": "no defect at all",
+    "defect_size": "far fewer or more defect pixels than any real mask",
 }
 
 

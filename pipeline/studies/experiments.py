@@ -91,7 +91,7 @@ class Experiments:
         """The file with all that the experiment printed."""
         return self.root / LOGS / f"{name}.log"
 
-    def files(self, commit: str) -> Callable[[str], bytes]:
+    def files(self, name: str) -> Callable[[str], bytes]:
         """A reader of the files of a finished experiment, those in DVC's cache included.
 
         Raises:
@@ -99,15 +99,15 @@ class Experiments:
         """
         from dvc.api import DVCFileSystem  # takes a second to import
 
-        system = DVCFileSystem(str(self.root), rev=commit)
+        system = DVCFileSystem(str(self.root), rev=self.finished()[name])
 
         def read(path: str) -> bytes:
             try:
                 return system.read_bytes(path)
             except (OSError, ValueError) as error:
                 raise UserError(
-                    f"{path}: not found in the experiment {commit[:7]} ({error}); remove it "
-                    f"(dvc exp remove {commit[:7]}) and run the study again"
+                    f"{path}: not found in the experiment {name} ({error}); forget it (dvc exp "
+                    f"remove {name}) and run the study again"
                 ) from None
 
         return read

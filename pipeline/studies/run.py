@@ -100,10 +100,9 @@ def write_results(
     experiments: Experiments,
 ) -> None:
     """Write docs/results/<name>: one CSV, one figure, one page."""
-    commits = experiments.finished()
     figures, axes = list(study.collect), list(study.axes)
     runs = [
-        read_cell(experiments.files(commits[experiment]), cell, study.collect)
+        read_cell(experiments.files(experiment), cell, study.collect)
         for experiment, cell in cells.items()
     ]
     table = compare(pd.concat(runs, ignore_index=True), axes, figures)

@@ -17,7 +17,7 @@ def pair(radius=12, defect=None, label=1):
 
 
 def real(*pairs):
-    masks, objects = zip(*(pairs or (pair(11), pair(13))), strict=True)
+    masks, objects = zip(*(pairs or (pair(11), pair(13, disc(0)))), strict=True)
     return learn(np.stack(masks), np.stack(objects))
 
 
@@ -29,7 +29,7 @@ def test_real_masks_are_learnt():
     assert known.largest_object == disc(13).sum()
     assert known.stray_object == pytest.approx(1 / (disc(11).sum() + 1))
     assert known.stray_defects == 0
-    assert not known.may_be_empty
+    assert known.fewest_defect_pixels == known.most_defect_pixels == 9
 
 
 def test_a_real_mask_has_no_fault():
@@ -99,10 +99,20 @@ def test_an_object_less_convex_than_any_real_one_has_an_odd_shape():
     assert faults(*drawn, real(pair(11), drawn)) == []
 
 
+def test_defects_smaller_or_larger_than_all_real_ones_have_an_odd_size():
+    known = real(pair(), pair(defect=disc(3)))  # 9 and 29 pixels
+    rows = [np.zeros((40, 40), dtype=bool) for _ in range(4)]
+    for region, pixels in zip(rows, (5, 6, 43, 44), strict=True):
+        y, x = np.unravel_index(np.arange(pixels), (10, 10))
+        region[15 + y, 15 + x] = True
+    found = [faults(*pair(defect=region), known) for region in rows]
+    assert found == [["defect_size"], [], [], ["defect_size"]]
+
+
 def test_without_silhouettes_only_emptiness_shows():
     masks = np.stack([pair()[0], pair(defect=disc(3, 5, 5), label=2)[0]])
     known = learn(masks, None)
-    assert known == RealMasks(may_be_empty=False)
+    assert known == RealMasks(fewest_defect_pixels=9, most_defect_pixels=disc(3, 5, 5).sum())
     assert faults(masks[0], None, known) == []
     assert faults(np.zeros((40, 40), np.uint8), None, known) == ["empty"]
 

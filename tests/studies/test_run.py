@@ -1,6 +1,8 @@
 """Studies over a DVC pipeline of one stage that takes no time."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +228,20 @@ def test_a_failing_cell_leaves_the_others_and_is_run_again(kitchen):
     assert ran(kitchen) == []
     assert done.stdout.count("finished before") == CELLS
     assert {path.name: path.read_bytes() for path in results.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_an_experiment_whose_files_are_gone(kitchen):
+    study(kitchen, "masks")
+    shutil.rmtree(kitchen / ".dvc" / "cache")
+    done = study(kitchen, "masks")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: data/mixes/real_all/mix.json: not found in the experiment"
+    )
+    name = re.search(r"dvc exp remove (\S+)\)", done.stderr.replace("\n", " "))[1]
+    sh(kitchen, "dvc", "exp", "remove", name)
+    assert name not in Experiments(kitchen).finished()
 
 
 @pytest.mark.slow
