@@ -6,6 +6,7 @@ axis have marks of their own.
 
 import io
 import itertools
+import textwrap
 from collections.abc import Hashable
 
 import matplotlib as mpl
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.studies.naming import architecture_name, figure_name, size_of
+from pipeline.studies.naming import architecture_name, figure_name
 from pipeline.studies.results import is_baseline
 from pipeline.studies.study import MIX, FigureSettings
 
@@ -25,6 +26,7 @@ PANEL_IN = (3.4, 3.9)
 LEGEND_IN = 0.28
 SPREAD = 0.62  # of the space between two places that the marks of one place take
 DPI = 150
+LABEL_SIGNS = 12
 BASELINE = {"color": "#444444", "lw": 1.2, "ls": "--"}
 STYLE = {
     "font.size": 9,
@@ -134,7 +136,8 @@ def _draw_baselines(
     panel: Axes, table: pd.DataFrame, settings: FigureSettings, places: dict[Hashable, float]
 ) -> None:
     """A line at each mix's own baseline, or across the panel if mixes are told apart otherwise."""
-    levels = table[is_baseline(table)].groupby("mix")[settings.y].unique()
+    # a baseline may itself be compared with another mix
+    levels = table.groupby("mix")[settings.y].unique()
     arms = table[~is_baseline(table)].drop_duplicates(["mix", "baseline"])
     for mix, baseline in zip(arms["mix"], arms["baseline"], strict=True):
         start, end = panel.get_xlim()
@@ -147,17 +150,16 @@ def _draw_baselines(
 def _label_places(
     panel: Axes, arms: pd.DataFrame, settings: FigureSettings, places: dict[Hashable, float]
 ) -> None:
-    panel.set_xlabel(settings.x if settings.x != MIX else "pairs trained on")
+    panel.set_xlabel(settings.x if settings.x != MIX else "real (#R) and synthetic (#S) pairs")
     if not _are_words(places):
         return
-    labels = {name: str(name) for name in places}
+    labels = {name: textwrap.fill(str(name), LABEL_SIGNS) for name in places}
     if settings.x == MIX:
-        sizes = {mix: set(map(size_of, rows.to_dict("records"))) for mix, rows in arms.groupby(MIX)}
-        # a mix whose size differs between the cells keeps its name
-        labels |= {mix: size.pop() for mix, size in sizes.items() if len(size) == 1}
-    panel.set_xticks(
-        list(places.values()), [text.replace(" + ", "\n+ ") for text in labels.values()]
-    )
+        for mix, rows in arms.drop_duplicates([MIX, "real", "synthetic"]).groupby(MIX):
+            # a mix whose size differs between the cells keeps its name
+            if len(rows) == 1:
+                labels[mix] = f"#R {rows['real'].item()}\n#S {rows['synthetic'].item()}"
+    panel.set_xticks(list(places.values()), list(labels.values()))
     panel.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
 
 

@@ -128,6 +128,7 @@ def _flow(new: Any) -> str:
     """A value in one line of YAML."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style, yaml.width = True, 10_000
+    yaml.sort_base_mapping_type_on_output = False
     buffer = io.StringIO()
     yaml.dump({"": new}, buffer)
     return buffer.getvalue().strip().removeprefix("{'': ").removesuffix("}")

@@ -45,7 +45,7 @@ def test_panels_places_and_series(table, study, drawn):
     panels = drawn[0].axes
     assert [panel.get_title() for panel in panels] == ["FPN", "U-Net++"]
     ticks = [label.get_text() for label in panels[0].get_xticklabels()]
-    assert ticks == ["8 real\n+ 8 synthetic", "2 real\n+ 16 synthetic"]
+    assert ticks == ["#R 8\n#S 8", "#R 2\n#S 16"]
     assert legend_of(drawn[0]) == [
         "baseline", "real, none", "real, best half", "augmented, none", "augmented, best half"
     ]  # fmt: skip

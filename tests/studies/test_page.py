@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from pipeline.studies import page
 from pipeline.studies.page import results_table, write_page
 
 
@@ -68,6 +69,12 @@ def test_the_page_says_what_made_it(table, study, cells):
     ):
         assert text in page
     assert page.index("## Defect IoU") < page.index("## mIoU")
+
+
+def test_maps_keep_their_order():
+    mixes = {"b": {"real": "all", "synthetic": 0}, "a": {"real": 8}, "0.5": None}
+    assert page._flow(mixes) == "{b: {real: all, synthetic: 0}, a: {real: 8}, '0.5': null}"
+    assert page._flow("no") == "'no'" or page._flow("no") == "no"
 
 
 @pytest.mark.parametrize("missing", [["filter"], []])
