@@ -15,9 +15,10 @@ import torch
 from pipeline.autoencoding.examples import Examples, LabelExamples
 from pipeline.autoencoding.measurement import label_errors
 from pipeline.autoencoding.objectives import LabelObjective, Objective, PhotoObjective
-from pipeline.autoencoding.runs import Task, read_pairs, train_autoencoder
+from pipeline.autoencoding.runs import Task, train_autoencoder
 from pipeline.autoencoding.settings import MaskAutoencoderSettings
 from pipeline.data.label_maps import label_colours, total_labels
+from pipeline.data.split_pairs import read_pairs
 from pipeline.io.manifests import ClassInfo, read_classes
 from pipeline.models.autoencoder import Codec, MaskCodec
 from pipeline.models.label_codes import LabelCode, label_code

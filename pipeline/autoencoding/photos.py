@@ -5,8 +5,9 @@ from pathlib import Path
 from pipeline.autoencoding.examples import PhotoExamples
 from pipeline.autoencoding.measurement import photo_errors
 from pipeline.autoencoding.objectives import PhotoObjective
-from pipeline.autoencoding.runs import Task, read_pairs, train_autoencoder
+from pipeline.autoencoding.runs import Task, train_autoencoder
 from pipeline.autoencoding.settings import AutoencoderSettings
+from pipeline.data.split_pairs import read_pairs
 
 PHOTO_CHANNELS = 3
 

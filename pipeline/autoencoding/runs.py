@@ -23,11 +23,9 @@ from pipeline.autoencoding.settings import (
     MaskAutoencoderSettings,
 )
 from pipeline.autoencoding.training import SAMPLES_FOLDER, Trainer, training_device
-from pipeline.data.pairs import Pairs, load_pairs
 from pipeline.io.atomic import output_folder, write_json
-from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
-from pipeline.io.manifests import MANIFEST, read_split
+from pipeline.io.manifests import MANIFEST
 from pipeline.io.seeding import derive_seed
 from pipeline.io.store import open_store
 from pipeline.models.autoencoder import Autoencoder, Codec, build_autoencoder, write_codec
@@ -95,26 +93,6 @@ def train_autoencoder(task: Task, prepared: Path, out: Path, key: dict[str, Any]
     print(f"{task.stage}: {record.steps_done} steps in {record.seconds:.0f} s")
     for name, figures in errors.items():
         print(f"  decode(encode(x)), {name}: {_as_text(figures)}")
-
-
-def read_pairs(prepared: Path, split: str, with_object: bool) -> Pairs | None:
-    """The pairs of a split; None = it has none. Silhouettes iff `with_object`.
-
-    Raises:
-        UserError: the set has no silhouettes, or no training pairs.
-    """
-    frame = read_split(prepared, split)
-    if frame.empty and split == "train":
-        raise UserError(f"{prepared}: got 0 training pairs, expected at least 1; check split.*")
-    if frame.empty:
-        return None
-    pairs = load_pairs(prepared, frame, verify=True)
-    if with_object and pairs.objects is None:
-        raise UserError(
-            f"condition.object: got true, but {prepared} has no silhouettes; set "
-            "dataset.object.source, or condition.object to false"
-        )
-    return pairs if with_object else Pairs(pairs.ids, pairs.images, pairs.masks, None)
 
 
 def _starting_point(task: Task) -> Autoencoder:

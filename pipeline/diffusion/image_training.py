@@ -5,15 +5,14 @@ from typing import Any
 
 import torch
 
-from pipeline.data.pairs import Pairs, load_pairs
+from pipeline.data.split_pairs import read_pairs
 from pipeline.diffusion.image_kinds import ImageKind
 from pipeline.diffusion.model_folder import ModelCard, write_model_folder
 from pipeline.diffusion.previews import Preview
 from pipeline.diffusion.training import Trainer
 from pipeline.io.atomic import output_folder
-from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
-from pipeline.io.manifests import MANIFEST, read_classes, read_split
+from pipeline.io.manifests import MANIFEST, read_classes
 from pipeline.io.seeding import derive_seed
 from pipeline.io.store import open_store
 from pipeline.models.conditioning import ConditionSettings, condition_channels
@@ -45,9 +44,7 @@ def train_image_model(
         UserError: data or parameters that do not fit.
     """
     classes = read_classes(prepared)
-    train, val = (_pairs(prepared, split, condition) for split in ("train", "val"))
-    if train is None:
-        raise UserError(f"{prepared}: got 0 training pairs, expected at least 1; check split.*")
+    train, val = (read_pairs(prepared, split, condition.object) for split in ("train", "val"))
     settings, colours = kind.settings, [item.colour for item in classes]
     height, width = train.masks.shape[1:]
     torch.manual_seed(derive_seed(seed, "initial weights"))
@@ -80,19 +77,6 @@ def train_image_model(
         store.clear()
     # Printed and not written: equal trainings give equal files.
     print(f"{stage}: {state.record.steps_done} steps in {state.record.seconds:.0f} s")
-
-
-def _pairs(prepared: Path, split: str, condition: ConditionSettings) -> Pairs | None:
-    frame = read_split(prepared, split)
-    if frame.empty:
-        return None
-    pairs = load_pairs(prepared, frame, verify=True)
-    if condition.object and pairs.objects is None:
-        raise UserError(
-            f"condition.object: got true, but {prepared} has no silhouettes; set "
-            "dataset.object.source, or condition.object to false"
-        )
-    return pairs if condition.object else Pairs(pairs.ids, pairs.images, pairs.masks, None)
 
 
 def _store_key(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from pipeline.data.label_maps import total_labels
-from pipeline.data.pairs import Pairs, load_pairs
+from pipeline.data.pairs import Pairs
+from pipeline.data.split_pairs import read_pairs
 from pipeline.diffusion.mask_kinds import MASK_KIND_SETTINGS, MASK_KINDS, MaskKindSettings
 from pipeline.diffusion.mask_model import DrawnMask, MaskModel, new_network
 from pipeline.diffusion.model_folder import ModelCard, load_weights, write_model_folder
@@ -20,7 +21,7 @@ from pipeline.diffusion.training import Trainer
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
-from pipeline.io.manifests import MANIFEST, read_classes, read_split
+from pipeline.io.manifests import MANIFEST, read_classes
 from pipeline.io.params import parse, section, value
 from pipeline.io.seeding import derive_seed
 from pipeline.io.store import open_store
@@ -82,9 +83,7 @@ def train_mask_model(
     Raises:
         UserError: data or parameters that do not fit.
     """
-    train = _pairs(prepared, "train", job.with_object)
-    no_val = read_split(prepared, "val").empty
-    val = None if no_val else _pairs(prepared, "val", job.with_object)
+    train, val = (read_pairs(prepared, split, job.with_object) for split in ("train", "val"))
     model = _new_model(read_classes(prepared), train, autoencoder, job)
     classes, settings, seed = model.card.classes, job.settings, derive_seed(job.seed, stage)
     preview = MaskPreview(val or train, model, seed)
@@ -191,13 +190,3 @@ def _new_model(classes: list, train: Pairs, autoencoder: Path, job: MaskTraining
         job.kind, job.settings, kind.inputs(), classes, with_object, height, width, job.seed
     )
     return MaskModel(network, kind, card)
-
-
-def _pairs(prepared: Path, split: str, with_object: bool) -> Pairs:
-    pairs = load_pairs(prepared, read_split(prepared, split), verify=True)
-    if with_object and pairs.objects is None:
-        raise UserError(
-            f"condition.object: got true, but {prepared} has no silhouettes; set "
-            "dataset.object.source, or condition.object to false"
-        )
-    return pairs if with_object else replace(pairs, objects=None)

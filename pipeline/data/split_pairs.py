@@ -1,0 +1,27 @@
+"""The training or validation pairs of a prepared set, as a generative model is trained on them."""
+
+from pathlib import Path
+
+from pipeline.data.pairs import Pairs, load_pairs
+from pipeline.io.errors import UserError
+from pipeline.io.manifests import read_split
+
+
+def read_pairs(prepared: Path, split: str, with_object: bool) -> Pairs | None:
+    """The pairs of a split, `train` or `val`; None = it has none. Silhouettes iff `with_object`.
+
+    Raises:
+        UserError: the set has no silhouettes, or no training pairs; files that cannot be used.
+    """
+    frame = read_split(prepared, split)
+    if frame.empty and split == "train":
+        raise UserError(f"{prepared}: got 0 training pairs, expected at least 1; check split.*")
+    if frame.empty:
+        return None
+    pairs = load_pairs(prepared, frame, verify=True)
+    if with_object and pairs.objects is None:
+        raise UserError(
+            f"condition.object: got true, but {prepared} has no silhouettes; set "
+            "dataset.object.source, or condition.object to false"
+        )
+    return pairs if with_object else Pairs(pairs.ids, pairs.images, pairs.masks, None)
