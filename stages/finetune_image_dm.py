@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
 from pipeline.io.atomic import output_folder, write_json
-from pipeline.io.errors import run
+from pipeline.io.errors import UserError, run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.params import read_params, section, value
 
@@ -31,8 +31,13 @@ def main() -> None:
     from pipeline.diffusion.image_training import train_image_model
     from pipeline.models.conditioning import ConditionSettings
 
-    use_all_gpus("stages.finetune_image_dm")
     kind = read_image_kind(params, AUTOENCODER)
+    if not kind.is_conditioned:
+        raise UserError(
+            f"image_dm.finetune.enabled: got true, but {kind.name} has no condition to drop; set "
+            "it to false"
+        )
+    use_all_gpus("stages.finetune_image_dm")
     training = settings.applied_to(kind.settings.training)
     kind.settings = kind.settings.model_copy(update={"training": training})
     train_image_model(
@@ -42,6 +47,7 @@ def main() -> None:
         kind=kind,
         condition=section(ConditionSettings, "condition", params),
         seed=value("seed", params),
+        reduction=value("image_dm.reduction", params),
         start=TRAINED,
     )
 

@@ -1,13 +1,14 @@
 """Stage `report`: metrics/summary.json, the CSV tables and the page in metrics/report."""
 
 from pipeline.evaluation.mask_statistics import compare, measure
-from pipeline.evaluation.score_table import POOLED, headline_scores, score_table
+from pipeline.evaluation.score_table import POOLED, RUN, headline_scores, score_table
 from pipeline.io.errors import run
 from pipeline.io.manifests import read_classes, read_manifest, read_split
-from pipeline.io.params import read_params, section
+from pipeline.io.params import read_params, section, value
 from pipeline.reporting import tables
 from pipeline.reporting.contents import PREPARED, SYNTHETIC, Results, synthetic_mixes
 from pipeline.reporting.differences import differences
+from pipeline.reporting.external import ExternalResults, read_external
 from pipeline.reporting.masks import MaskResults, read_masks
 from pipeline.reporting.outputs import write_report
 from pipeline.reporting.runs import baselines, read_counts, read_curves
@@ -35,6 +36,7 @@ def main() -> None:
         headline=tables.summary(table, common, synthetic_mixes(params)),
         baselines=compared,
         masks=_masks(),
+        external=_external() if value("external.enabled", params) else None,
     )
     write_report(params, settings, results)
 
@@ -51,6 +53,11 @@ def _masks() -> MaskResults:
         objects={side: measured.objects for side, measured in figures.items()},
         places={side: measured.places for side, measured in figures.items()},
     )
+
+
+def _external() -> ExternalResults:
+    counts, run = read_external()
+    return ExternalResults(counts, score_table(counts, [*RUN, "stage"]), run)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def main() -> None:
     from pipeline.autoencoding.settings import AutoencoderSettings
 
     settings = section(AutoencoderSettings, "autoencoder", params)
-    train_photo_autoencoder(PREPARED, OUT, settings, value("seed", params))
+    seed, reduction = value("seed", params), value("image_dm.reduction", params)
+    train_photo_autoencoder(PREPARED, OUT, settings, seed, reduction)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Stage train-image-dm: the diffusion model that draws a photo for a mask."""
+"""Stage train-image-dm: the model that draws a photo for a mask, or a photo with its mask."""
 
 from pathlib import Path
 
+from pipeline.copy_paste.settings import CopyPasteSettings
 from pipeline.diffusion.image_kinds import read_image_kind
-from pipeline.diffusion.image_training import train_image_model
-from pipeline.io.errors import run
+from pipeline.diffusion.image_training import train_image_model, write_untrained
+from pipeline.io.errors import UserError, run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.params import read_params, section, value
 from pipeline.models.conditioning import ConditionSettings
@@ -16,8 +17,16 @@ OUT = Path("data/models/image_dm")
 def main() -> None:
     """Train the kind of model that params.yaml chooses."""
     params = read_params()
-    kind = read_image_kind(params, AUTOENCODER)
     condition = section(ConditionSettings, "condition", params)
+    seed, reduction = value("seed", params), value("image_dm.reduction", params)
+    if reduction not in (1, 2):
+        raise UserError(f"image_dm.reduction: got {reduction!r}, expected 1 or 2")
+    if value("image_dm.kind", params) == "copy_paste":
+        settings = section(CopyPasteSettings, "image_dm.copy_paste", params)
+        write_untrained("copy_paste", settings, PREPARED, OUT, condition, seed)
+        print("train-image-dm: copy_paste has nothing to train")
+        return
+    kind = read_image_kind(params, AUTOENCODER)
     use_all_gpus("stages.train_image_dm")
     train_image_model(
         stage="train-image-dm",
@@ -25,7 +34,8 @@ def main() -> None:
         out=OUT,
         kind=kind,
         condition=condition,
-        seed=value("seed", params),
+        seed=seed,
+        reduction=reduction,
     )
 
 

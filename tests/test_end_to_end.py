@@ -110,6 +110,46 @@ def test_guidance_reruns_only_what_depends_on_it(clone):
     assert "metrics/summary.json" in sh(clone, "dvc", "metrics", "diff", "--all")
 
 
+def settings(**changes):
+    return [word for name, value in changes.items() for word in ("-S", f"{name}={value}")]
+
+
+def test_synthset_runs_to_the_report_in_another_domain(clone):
+    sh(clone, "git", "checkout", "-q", ".")
+    sh(clone, "dvc", "checkout", "-q", "--allow-missing")
+    changes = {
+        "image_dm.kind": "pair",
+        "image_dm.reduction": 2,
+        "image_dm.pair.discriminator.enabled": "true",
+        "sampling.superres.enabled": "true",
+        "external.enabled": "true",
+        "external.dataset.path": "data/demo",
+        "segmenters.architectures": "[unet]",
+    }
+    output = sh(clone, "dvc", "exp", "run", *settings(**changes))
+    assert {"train-image-dm", "train-superres", "sample", "finetune-segmenters"} <= ran(output)
+    assert "masks.source: real is not used" in output
+    synthetic = pd.read_parquet(clone / "data/synthetic/manifest.parquet")
+    assert set(synthetic["superres"]) == {"ddim"}
+    assert synthetic["mask_id"].str.startswith("drawn_").all()
+    external = pd.read_csv(clone / "metrics/external.csv")
+    assert set(external["stage"]) == {"before", "after"}
+    page = (clone / "metrics/report/index.html").read_text()
+    assert "against a discriminator" in page and "In another domain" in page
+    assert "weights to choose from" in page
+
+
+def test_copy_and_paste_needs_no_training(clone):
+    sh(clone, "git", "checkout", "-q", ".")
+    sh(clone, "dvc", "checkout", "-q", "--allow-missing")
+    changes = {"image_dm.kind": "copy_paste", "segmenters.architectures": "[unet]"}
+    sh(clone, "dvc", "exp", "run", *settings(**changes))
+    synthetic = pd.read_parquet(clone / "data/synthetic/manifest.parquet")
+    assert synthetic["mask_id"].str.startswith("pasted_").all()
+    assert not (clone / "data/models/image_dm/curve.csv").exists()
+    assert "cut out of training photos" in (clone / "metrics/report/index.html").read_text()
+
+
 def test_all_latent_runs_and_switching_back_trains_nothing(clone):
     sh(clone, "git", "checkout", "-q", ".")
     sh(clone, "dvc", "checkout", "-q", "--allow-missing")

@@ -1,6 +1,7 @@
 """What dvc.yaml declares against what the scripts do, without running the pipeline."""
 
 import ast
+import importlib
 from pathlib import Path
 
 import grimp
@@ -8,6 +9,11 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
+# Who may read a test set, and which.
+TEST_SETS = {
+    "stages/train_segmenters.py": "data/prepared",
+    "stages/finetune_segmenters.py": "data/external",
+}
 DVC_FILES = ["dvc.yaml", "data/demo/dvc.yaml", "data/lemons/dvc.yaml"]
 
 
@@ -57,7 +63,23 @@ def test_only_the_final_evaluation_reads_the_test_set():
             }
             if "read_test" in names:
                 readers.add(str(path.relative_to(ROOT)))
-    assert readers == {"stages/train_segmenters.py"}
+    assert readers == set(TEST_SETS)
+
+
+@pytest.mark.parametrize(("script", "folder"), TEST_SETS.items())
+def test_each_reader_reads_its_own_test_set_once_and_after_the_training(script, folder):
+    tree = ast.parse((ROOT / script).read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [
+        (call, call.func.id if isinstance(call.func, ast.Name) else call.func.attr)
+        for call in calls
+        if isinstance(call.func, ast.Name | ast.Attribute)
+    ]
+    (reading,) = [call for call, name in named if name == "read_test"]
+    (trained,) = [call for call, name in named if name in ("train_run", "finetune")]
+    assert trained.end_lineno < reading.lineno
+    module = importlib.import_module(str(Path(script).with_suffix("")).replace("/", "."))
+    assert getattr(module, reading.args[0].id) == Path(folder)
 
 
 def test_every_stage_script_belongs_to_a_stage():

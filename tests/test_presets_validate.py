@@ -6,27 +6,35 @@ import pytest
 import torch
 
 from pipeline.autoencoding.settings import AutoencoderSettings, MaskAutoencoderSettings
+from pipeline.copy_paste.settings import CopyPasteSettings
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.fitting import ImageSettings
 from pipeline.data.mixes import read_mixes
 from pipeline.data.readers import DatasetSettings
-from pipeline.data.splits import SplitSettings
+from pipeline.data.splits import ExternalSplitSettings, SplitSettings
 from pipeline.data.subsets import SubsetSettings
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
 from pipeline.diffusion.image_kinds import LdmSettings, SdmSettings
 from pipeline.diffusion.mask_kinds import LatentMaskSettings, PixelMaskSettings
 from pipeline.diffusion.mask_model import MaskSamplingSettings
+from pipeline.diffusion.pair_kind import PairSettings
 from pipeline.diffusion.sampling import SamplingSettings
+from pipeline.diffusion.superres import SuperresSettings
 from pipeline.io.params import read_params, section
 from pipeline.io.presets import compose, write_params
 from pipeline.masks.sources import MaskSettings
 from pipeline.models.autoencoder import build_autoencoder
 from pipeline.models.concat_unet import ConcatNetworkSettings, build_concat_unet
 from pipeline.models.conditioning import ConditionSettings
+from pipeline.models.pair_unet import build_pair_unet
 from pipeline.models.segmenters import NetworkSettings
 from pipeline.models.spade_unet import build_network
+from pipeline.models.superres_unet import build_superres_unet
+from pipeline.models.timed_discriminator import build_timed_discriminator
 from pipeline.reporting.settings import ReportSettings
+from pipeline.segmentation.external_settings import ExternalSettings
 from pipeline.segmentation.filtering import FilterSettings
+from pipeline.segmentation.finetuning import FinetuningSettings
 from pipeline.segmentation.training import RepeatedTrainingSettings, TrainingSettings
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
@@ -42,7 +50,10 @@ SECTIONS = {
     "mask_dm.pixel": PixelMaskSettings,
     "image_dm.sdm": SdmSettings,
     "image_dm.ldm": LdmSettings,
+    "image_dm.pair": PairSettings,
+    "image_dm.copy_paste": CopyPasteSettings,
     "image_dm.finetune": FinetuneSettings,
+    "superres": SuperresSettings,
     "sampling": SamplingSettings,
     "filter": FilterSettings,
     "filter.network": NetworkSettings,
@@ -50,6 +61,10 @@ SECTIONS = {
     "segmenters.network": NetworkSettings,
     "segmenters.training": RepeatedTrainingSettings,
     "segmenters.augmentation": AugmentationSettings,
+    "external": ExternalSettings,
+    "external.dataset": DatasetSettings,
+    "external.split": ExternalSplitSettings,
+    "external.finetuning": FinetuningSettings,
     "report": ReportSettings,
 }
 
@@ -81,3 +96,8 @@ def test_a_preset_is_valid(name, tmp_path):
             small = tuple(side // factor for side in size)
             build_concat_unet(networks[key], codec.latent_channels, small, 0)
         build_concat_unet(networks["mask_dm.pixel"], 1, size, 0)
+        pair = section(PairSettings, "image_dm.pair", params)
+        drawn = tuple(side // params["image_dm"]["reduction"] for side in size)
+        build_pair_unet(pair.network, 2, drawn)
+        build_timed_discriminator(pair.discriminator.network, 5, drawn)
+        build_superres_unet(section(SuperresSettings, "superres", params).network, 5, 6, size)

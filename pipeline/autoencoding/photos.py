@@ -13,14 +13,21 @@ PHOTO_CHANNELS = 3
 
 
 def train_photo_autoencoder(
-    prepared: Path, out: Path, settings: AutoencoderSettings, seed: int
+    prepared: Path, out: Path, settings: AutoencoderSettings, seed: int, reduction: int = 1
 ) -> None:
     """Train an autoencoder on the training photos of `prepared` and write the folder `out`.
+
+    Args:
+        prepared: the prepared set; only its training and validation pairs are read.
+        out: replaced whole at the end.
+        settings: section `autoencoder`.
+        seed: the pipeline's.
+        reduction: factor by which the photos are smaller than those of the prepared set.
 
     Raises:
         UserError: data or parameters that do not fit.
     """
-    train, val = (read_pairs(prepared, split, with_object=False) for split in ("train", "val"))
+    train, val = (read_pairs(prepared, split, False, reduction) for split in ("train", "val"))
     augment = settings.training.augment
     task = Task(
         stage="train-autoencoder",
@@ -37,4 +44,4 @@ def train_photo_autoencoder(
         code=None,
         seed=seed,
     )
-    train_autoencoder(task, prepared, out, key={})
+    train_autoencoder(task, prepared, out, key={"reduction": reduction})

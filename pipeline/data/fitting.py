@@ -19,12 +19,14 @@ class ImageSettings(Settings):
     """Size of the prepared images in pixels, and what becomes of another aspect.
 
     `resize` stretches, `letterbox` keeps the aspect and pads with black, `crop` keeps the aspect
-    and cuts the centre out.
+    and cuts the centre out. Where `tile` is given, each photo is first cut into windows of that
+    side in its own pixels, and each window is fitted.
     """
 
     height: int = Field(ge=8, le=4096)
     width: int = Field(ge=8, le=4096)
     fit: Literal["resize", "letterbox", "crop"]
+    tile: int | None = Field(default=None, ge=8)
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,13 @@ def fit_photo(photo: Image.Image, fit: Fit) -> np.ndarray:
     """
     left, top, right, bottom = fit.part
     x, y, width, height = fit.place
-    rows = _weights(top, bottom, height, photo.height)
-    columns = _weights(left, right, width, photo.width)
-    pixels = np.asarray(photo, np.float32)
-    pixels = rows @ pixels.reshape(photo.height, -1)  # new height × (old width · 3)
-    pixels = pixels.reshape(height, photo.width, 3).transpose(1, 0, 2)
-    pixels = columns @ pixels.reshape(photo.width, -1)  # new width × (new height · 3)
+    rows, upper, lower = _needed(_weights(top, bottom, height, photo.height))
+    columns, start, end = _needed(_weights(left, right, width, photo.width))
+    pixels = np.asarray(photo.crop((start, upper, end, lower)), np.float32)
+    total_rows, total_columns = pixels.shape[:2]
+    pixels = rows @ pixels.reshape(total_rows, -1)  # new height × (old width · 3)
+    pixels = pixels.reshape(height, total_columns, 3).transpose(1, 0, 2)
+    pixels = columns @ pixels.reshape(total_columns, -1)  # new width × (new height · 3)
     pixels = pixels.reshape(width, height, 3).transpose(1, 0, 2)
     canvas = np.zeros((fit.canvas[1], fit.canvas[0], 3), np.uint8)
     canvas[y : y + height, x : x + width] = np.rint(pixels).clip(0, 255)
@@ -94,6 +97,12 @@ def fit_mask(mask: np.ndarray, fit: Fit) -> np.ndarray:
 def _centres(start: float, end: float, total_new: int, total_old: int) -> np.ndarray:
     fractions = start + (np.arange(total_new) + 0.5) / total_new * (end - start)
     return np.minimum((fractions * total_old).astype(int), total_old - 1)
+
+
+def _needed(weights: sparse.csr_array) -> tuple[sparse.csr_array, int, int]:
+    """The weights of the old pixels that give anything, and these pixels' first and end."""
+    first, end = int(weights.indices.min()), int(weights.indices.max()) + 1
+    return weights[:, first:end], first, end
 
 
 def _weights(start: float, end: float, total_new: int, total_old: int) -> sparse.csr_array:

@@ -1,4 +1,4 @@
-"""From the records of a data set to the prepared set: fit, label, outline, split and write.
+"""From the records of a data set to the prepared set: cut, fit, label, outline and write.
 
 Photos are worked on by all cores, each on its own, so the bytes do not depend on how many.
 """
@@ -12,13 +12,15 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from pipeline.data.fitting import Fit, ImageSettings, fit_mask, fit_photo, plan_fit
+from pipeline.data.fitting import Fit, ImageSettings, fit_mask, fit_photo
 from pipeline.data.photos import UNREADABLE, read_photo
 from pipeline.data.readers import ObjectSettings
 from pipeline.data.records import Record
 from pipeline.data.silhouettes import threshold_silhouette
 from pipeline.data.subsets import SubsetSettings, label_map
+from pipeline.data.windows import Window, cut_windows, inside, plan_window
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of, write_image, write_mask, write_silhouette
 from pipeline.io.progress import progress
@@ -40,7 +42,17 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What became of one photo: a row of the manifest, or why there is none."""
+    """What became of a photo, or of one window of it: a row of the manifest, or why there is none.
+
+    Attributes:
+        source: the photo.
+        row: the manifest's row.
+        problem: a fault that the user must mend.
+        dropped: why it is left out: `overlap`, `vanished`, `empty`, `no_object`.
+        vanished: classes that it has, but not at the new size.
+        pixels: how many each class has at the new size.
+        shown: the categories that have a region in it.
+    """
 
     source: str
     row: dict | None = None
@@ -48,26 +60,28 @@ class Outcome:
     dropped: str | None = None
     vanished: list[int] = field(default_factory=list)
     pixels: list[int] = field(default_factory=list)
+    shown: frozenset[str] = frozenset()
 
 
 def prepare_photos(records: list[Record], ids: list[str], job: Job) -> list[Outcome]:
-    """Write photo, mask and silhouette of each record below `job.folder`.
+    """Write photo, mask and silhouette of each record, or of each window, below `job.folder`.
 
     Args:
         records: the photos of the subset.
-        ids: their names in the prepared set.
+        ids: their names in the prepared set; a window's has its row and column behind.
         job: the settings.
 
     Returns:
-        One outcome a record, in the same order.
+        In the order of the records: one outcome a photo, or one a window where `image.tile` cuts
+        the photos (and one for a photo whose windows all share a fate).
     """
     for name in ("images", "masks", "objects")[: 2 + (job.object.source != "none")]:
         (job.folder / name).mkdir(parents=True, exist_ok=True)
     workers = total_cores() if len(records) >= _MIN_PHOTOS_FOR_PROCESSES else 1
-    outcomes = []
+    outcomes: list[Outcome] = []
     with progress(len(records), "photos prepared") as bar:
-        for outcome in _map(partial(_prepare, job), records, ids, workers):
-            outcomes.append(outcome)
+        for of_photo in _map(partial(_prepare, job), records, ids, workers):
+            outcomes.extend(of_photo)
             bar.update()
     return outcomes
 
@@ -79,7 +93,7 @@ def total_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _map(work, records: list[Record], ids: list[str], workers: int) -> Iterator[Outcome]:
+def _map(work, records: list[Record], ids: list[str], workers: int) -> Iterator[list[Outcome]]:
     if workers == 1:
         yield from map(work, records, ids)
         return
@@ -99,71 +113,152 @@ def _map(work, records: list[Record], ids: list[str], workers: int) -> Iterator[
             ) from None
 
 
-def _prepare(job: Job, record: Record, name: str) -> Outcome:
+@dataclass(frozen=True)
+class _View:
+    """A photo that is kept, or a window of it, as it will be written."""
+
+    name: str
+    window: Window
+    fit: Fit
+    labels: np.ndarray  # uint8 H×W, fitted
+    outcome: Outcome
+
+
+def _prepare(job: Job, record: Record, name: str) -> list[Outcome]:
     try:
-        return _write(job, record, name)
+        return _prepare_photo(job, record, name)
     except (*UNREADABLE, UserError) as error:
-        return Outcome(record.source, problem=f"{record.image}: {error}")
+        return [Outcome(record.source, problem=f"{record.image}: {error}")]
 
 
-def _write(job: Job, record: Record, name: str) -> Outcome:
+def _prepare_photo(job: Job, record: Record, name: str) -> list[Outcome]:
     wanted = set(job.subset.categories) | {job.object.category}
     masks = record.masks(wanted)
     labels = label_map(masks, job.subset, record.size)
     if labels is None:
-        return Outcome(record.source, dropped="overlap")
-    total_classes = len(job.colours)
-    fit = plan_fit(record.size, job.image)
-    small = fit_mask(labels, fit)
-    before = np.bincount(labels.ravel(), minlength=total_classes)
-    pixels = np.bincount(small.ravel(), minlength=total_classes)
-    vanished = np.flatnonzero((before > 0) & (pixels == 0)).tolist()
-    had_region = bool(record.categories & set(job.subset.categories))
-    if had_region and not small.any() and job.subset.defect_free == "exclude":
-        return Outcome(record.source, dropped="vanished")
+        return [Outcome(record.source, dropped="overlap")]
+    views = [
+        _look(job, record, name, window, labels, masks)
+        for window in cut_windows(record.size, job.image.tile)
+    ]
+    kept = [view for view in views if view.outcome.dropped is None]
+    if kept:
+        minima = [view.fit.minimum for view in kept]
+        photo = read_photo(record.image, tuple(np.max(minima, axis=0).tolist()))
+        images = [fit_photo(photo, view.fit) for view in kept]
+        objects = _OBJECTS[job.object.source](photo, images, labels, masks, kept, job.object)
+        for view, image, silhouette in zip(kept, images, objects, strict=True):
+            _write(job, view, image, silhouette)
+    return [view.outcome for view in views]
 
-    photo = fit_photo(read_photo(record.image, fit.minimum), fit)
-    silhouette = _OBJECTS[job.object.source](photo, small, masks, fit, job.object)
+
+def _look(
+    job: Job,
+    record: Record,
+    name: str,
+    window: Window,
+    labels: np.ndarray,
+    masks: dict[str, np.ndarray],
+) -> _View:
+    """What the window shows, and whether it is kept; the photo is not needed for it."""
+    fit = plan_window(window, job.image)
+    small = fit_mask(labels, fit)
+    total_classes = len(job.colours)
+    before = np.bincount(inside(labels, window).ravel(), minlength=total_classes)
+    pixels = np.bincount(small.ravel(), minlength=total_classes)
+    if window.is_whole:
+        shown = record.categories
+    else:
+        shown = frozenset(c for c, mask in masks.items() if inside(mask, window).any())
+    outcome = Outcome(
+        record.source,
+        vanished=np.flatnonzero((before > 0) & (pixels == 0)).tolist(),
+        pixels=pixels.tolist(),
+        shown=shown,
+    )
+    if not small.any() and job.subset.defect_free == "exclude":
+        if shown & set(job.subset.categories):
+            outcome.dropped = "vanished"
+        elif not window.is_whole:
+            outcome.dropped = "empty"
+    if job.image.tile is not None:
+        name = f"{name}-r{window.row}c{window.column}"
+    return _View(name, window, fit, small, outcome)
+
+
+def _write(job: Job, view: _View, image: np.ndarray, silhouette: np.ndarray | None) -> None:
+    name = view.name
     paths = {"image": f"images/{name}.png", "mask": f"masks/{name}.png", "object": None}
-    write_image(job.folder / paths["image"], photo)
-    write_mask(job.folder / paths["mask"], small, job.colours)
     if silhouette is not None:
+        if not silhouette.any() and not view.window.is_whole:
+            view.outcome.dropped = "no_object"
+            return
         paths["object"] = f"objects/{name}.png"
         write_silhouette(job.folder / paths["object"], silhouette)
-    row = {
+    write_image(job.folder / paths["image"], image)
+    write_mask(job.folder / paths["mask"], view.labels, job.colours)
+    view.outcome.row = {
         "id": name,
         **paths,
-        "source": record.source,
-        "width": record.size[0],
-        "height": record.size[1],
+        "source": view.outcome.source,
+        "width": view.window.size[0],
+        "height": view.window.size[1],
+        "left": view.window.box[0],
+        "top": view.window.box[1],
         "image_sha256": sha256_of(job.folder / paths["image"]),
         "mask_sha256": sha256_of(job.folder / paths["mask"]),
     }
-    return Outcome(record.source, row, vanished=vanished, pixels=pixels.tolist())
 
 
-def _by_threshold(photo, labels, _masks, _fit, settings: ObjectSettings) -> np.ndarray:
-    silhouette = threshold_silhouette(photo, labels, settings.threshold)
-    if not silhouette.any():
+def _by_threshold(
+    photo: Image.Image,
+    images: list[np.ndarray],
+    labels: np.ndarray,
+    _masks: dict[str, np.ndarray],
+    views: list[_View],
+    settings: ObjectSettings,
+) -> list[np.ndarray]:
+    if views[0].window.is_whole:
+        found = threshold_silhouette(images[0], views[0].labels, settings.threshold)
+        fitted = [found]
+    else:
+        # On the whole photo: in a window, the object may be in several parts or have no rim.
+        pixels = np.asarray(photo)
+        whole = Fit((0.0, 0.0, 1.0, 1.0), (0, 0, *photo.size), photo.size)
+        found = threshold_silhouette(pixels, fit_mask(labels, whole), settings.threshold)
+        fitted = [fit_mask(found, view.fit) for view in views]
+    if not found.any():
+        brightest = max(image.max() for image in images)
         raise UserError(
             f"no pixel brighter than dataset.object.threshold = {settings.threshold}, "
-            f"brightest is {photo.max()}"
+            f"brightest is {brightest}"
         )
-    return silhouette
+    return fitted
 
 
-def _by_category(_photo, _labels, masks, fit: Fit, settings: ObjectSettings) -> np.ndarray:
+def _by_category(
+    _photo: Image.Image,
+    _images: list[np.ndarray],
+    _labels: np.ndarray,
+    masks: dict[str, np.ndarray],
+    views: list[_View],
+    settings: ObjectSettings,
+) -> list[np.ndarray]:
     mask = masks.get(settings.category)
     if mask is None or not mask.any():
         raise UserError(
             f"no region of dataset.object.category = {settings.category!r}; outline the object "
             "in this photo, or choose dataset.object.source: threshold"
         )
-    return fit_mask(mask, fit)
+    return [fit_mask(mask, view.fit) for view in views]
+
+
+def _no_object(_photo, images: list[np.ndarray], *_others) -> list[None]:
+    return [None] * len(images)
 
 
 _OBJECTS = {
-    "none": lambda *_: None,
+    "none": _no_object,
     "threshold": _by_threshold,
     "category": _by_category,
 }

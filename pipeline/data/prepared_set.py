@@ -25,6 +25,7 @@ COLUMNS = [
     *("id", "image", "mask", "object", "split", "group", "source", "classes"),
     *("width", "height", "image_sha256", "mask_sha256"),
 ]
+WINDOW_COLUMNS = [*COLUMNS, "left", "top"]  # of the photo's pixels, where image.tile cuts photos
 
 
 @dataclass(frozen=True)
@@ -51,31 +52,32 @@ def write_prepared_set(reading: Reading, choice: Choice, folder: Path) -> list[s
     """
     check_subset(choice.subset_name, choice.subset, reading)
     records = _select(reading, choice)
-    groups = find_groups([r.source for r in records], choice.split, Path(choice.dataset.path))
+    sources = [record.source for record in records]
+    groups = dict(
+        zip(sources, find_groups(sources, choice.split, Path(choice.dataset.path)), strict=True)
+    )
     ids = dict(zip([r.source for r in reading.records], _all_ids(reading), strict=True))
     classes = class_list(choice.subset)
     job = Job(
         folder, choice.subset, choice.image, choice.dataset.object, [c.colour for c in classes]
     )
-    outcomes = prepare_photos(records, [ids[record.source] for record in records], job)
+    pairs = "photos" if choice.image.tile is None else "windows"
+    outcomes = prepare_photos(records, [ids[source] for source in sources], job)
     _refuse_problems(reading, outcomes, choice)
 
-    kept = [index for index, outcome in enumerate(outcomes) if outcome.row is not None]
+    kept = [outcome for outcome in outcomes if outcome.row is not None]
     if not kept:
-        raise UserError(f"no photo is left: {'; '.join(_losses(outcomes, classes))}")
-    pixels = np.array([outcomes[index].pixels for index in kept])  # N×C
-    groups = [groups[index] for index in kept]
-    # Categories and not classes: a binary set, too, wants every kind of defect on each side.
-    shown = [[c in records[index].categories for c in choice.subset.categories] for index in kept]
-    figures = np.column_stack([shown, pixels[:, 1:]])
-    split = split_photos(groups, figures, choice.split, choice.seed)
-    frame = _manifest([outcomes[index].row for index in kept], groups, split, pixels, classes)
+        raise UserError(f"no photo is left: {'; '.join(_losses(outcomes, classes, pairs))}")
+    pixels = np.array([outcome.pixels for outcome in kept])  # N×C
+    split = _split(kept, groups, choice)
+    frame = _manifest(kept, groups, split.parts, classes, choice.image)
     table = split_table(frame, pixels, classes, split.unit)
     write_classes(folder, classes)
     write_manifest(folder, frame)
     write_text(folder / "split.csv", table.to_csv(index=False, float_format="%.4f"))
-    losses = [*_losses(outcomes, classes), *_copies_across(frame)]
-    return [*reading.notes, *losses, *split.notes, describe_split(table, classes)]
+    losses = [*_losses(outcomes, classes, pairs), *_copies_across(frame)]
+    notes = [*reading.notes, *_windows_told(frame, choice.image), *losses, *split.notes]
+    return [*notes, describe_split(table, classes, pairs)]
 
 
 def split_table(
@@ -107,11 +109,11 @@ def split_table(
     return pd.DataFrame(rows)
 
 
-def describe_split(table: pd.DataFrame, classes: list[ClassInfo]) -> str:
-    """The split as text: how much of the photos, groups and classes each part has."""
-    figures = {"photos": "images", "groups": "groups"}
+def describe_split(table: pd.DataFrame, classes: list[ClassInfo], pairs: str = "photos") -> str:
+    """The split as text: how much of the photos (or windows), groups and classes each part has."""
+    figures = {pairs: "images", "groups": "groups"}
     for info in classes[1:]:
-        figures[f"{info.name}: photos"] = f"images_{info.name}"
+        figures[f"{info.name}: {pairs}"] = f"images_{info.name}"
         figures[f"{info.name}: pixels"] = f"pixels_{info.name}"
     width = max(map(len, figures))
     lines = [f"split by {table['unit'].iloc[0]}".ljust(width + 2)]
@@ -152,35 +154,91 @@ def _refuse_problems(reading: Reading, outcomes: list[Outcome], choice: Choice) 
         )
 
 
-def _manifest(
-    rows: list[dict],
-    groups: list[str],
-    split: Split,
-    pixels: np.ndarray,
-    classes: list[ClassInfo],
-) -> pd.DataFrame:
-    frame = pd.DataFrame(rows)
-    frame["split"], frame["group"] = split.parts, groups
-    frame["classes"] = [[c.name for c in classes[1:] if row[c.index] > 0] for row in pixels]
-    return frame[COLUMNS]
+def _split(kept: list[Outcome], groups: dict[str, str], choice: Choice) -> Split:
+    """Split the photos, each with what all its windows show: no photo lies on two sides.
+
+    Args:
+        kept: the pairs, one a photo or one a window.
+        groups: the group of each photo.
+        choice: shares, folds, and whether photos are cut.
+
+    Returns:
+        The part of each pair, and what was kept together.
+
+    Raises:
+        UserError: there are fewer photos than parts.
+    """
+    number: dict[str, int] = {}  # of each photo
+    member = [number.setdefault(outcome.source, len(number)) for outcome in kept]
+    _refuse_few(len(number), choice)
+    # Categories and not classes: a binary set, too, wants every kind of defect on each side.
+    shown = [[c in outcome.shown for c in choice.subset.categories] for outcome in kept]
+    figures = np.column_stack([shown, [outcome.pixels[1:] for outcome in kept]])
+    if choice.image.tile is not None:
+        figures = np.column_stack([figures, np.ones(len(kept), int)])  # shares hold for windows
+    of_photos = np.zeros((len(number), figures.shape[1]), figures.dtype)
+    np.add.at(of_photos, member, figures)
+    split = split_photos(
+        [groups[source] for source in number], of_photos, choice.split, choice.seed
+    )
+    return Split([split.parts[index] for index in member], split.unit, split.notes)
 
 
-def _losses(outcomes: list[Outcome], classes: list[ClassInfo]) -> list[str]:
-    lines = []
-    overlapping = [o.source for o in outcomes if o.dropped == "overlap"]
-    if overlapping:
-        lines.append(f"{len(overlapping)} photos left out, as their classes overlap")
-    gone = [o.source for o in outcomes if o.dropped == "vanished"]
-    if gone:
-        lines.append(
-            f"{len(gone)} photos left out, as all their regions vanish at this size: "
-            + ", ".join(gone[:5])
-            + (", …" if len(gone) > 5 else "")
+def _refuse_few(total: int, choice: Choice) -> None:
+    parts = [part for part in PARTS if getattr(choice.split, part) > 0]
+    folds = choice.split.folds or 0
+    needed = max(len(parts), folds)
+    if total < needed:
+        what = f"split.folds = {folds}" if folds > len(parts) else " and ".join(parts)
+        raise UserError(
+            f"split: got {total} photos, {what} need at least {needed}, as no photo lies on two "
+            "sides; label more photos"
         )
+
+
+def _windows_told(frame: pd.DataFrame, image: ImageSettings) -> list[str]:
+    if image.tile is None:
+        return []
+    total = frame["source"].nunique()
+    return [f"image.tile: {len(frame)} windows of {image.tile} px from {total} photos"]
+
+
+def _manifest(
+    kept: list[Outcome],
+    groups: dict[str, str],
+    parts: list[str],
+    classes: list[ClassInfo],
+    image: ImageSettings,
+) -> pd.DataFrame:
+    frame = pd.DataFrame([outcome.row for outcome in kept])
+    frame["split"], frame["group"] = parts, frame["source"].map(groups)
+    frame["classes"] = [
+        [info.name for info in classes[1:] if outcome.pixels[info.index] > 0] for outcome in kept
+    ]
+    return frame[COLUMNS if image.tile is None else WINDOW_COLUMNS]
+
+
+_LOSSES = {
+    "overlap": "photos left out, as their classes overlap",
+    "vanished": "{pairs} left out, as all their regions vanish at this size",
+    "empty": "windows left out, as they show no region and defect_free is exclude",
+    "no_object": "windows left out, as the object is not in them",
+}
+_LISTED = ("vanished",)
+
+
+def _losses(outcomes: list[Outcome], classes: list[ClassInfo], pairs: str) -> list[str]:
+    lines = []
+    for reason, text in _LOSSES.items():
+        gone = [o.source for o in outcomes if o.dropped == reason]
+        if gone:
+            more = ", …" if len(gone) > 5 else ""
+            listed = f": {', '.join(gone[:5])}{more}" if reason in _LISTED else ""
+            lines.append(f"{len(gone)} {text.format(pairs=pairs)}{listed}")
     for info in classes[1:]:
-        total = sum(info.index in o.vanished for o in outcomes)
+        total = sum(info.index in o.vanished for o in outcomes if o.dropped is None)
         if total:
-            lines.append(f"{info.name} vanishes at this size in {total} photos that stay")
+            lines.append(f"{info.name} vanishes at this size in {total} {pairs} that stay")
     return lines
 
 

@@ -76,6 +76,25 @@ class SplitSettings(Settings):
         return fold
 
 
+class ExternalSplitSettings(SplitSettings):
+    """How an external set is cut: what is not needed has the share 0.
+
+    Attributes:
+        train, val: shares to finetune on, and to choose the best weights by.
+    """
+
+    train: float = Field(ge=0, lt=1)
+    val: float = Field(ge=0, lt=1)
+    test: float = Field(gt=0, le=1)
+
+    @field_validator("folds")
+    @classmethod
+    def _rest_is_cut(cls, folds: int | None, info: ValidationInfo) -> int | None:
+        if folds is not None and not (info.data.get("train", 1) and info.data.get("val", 1)):
+            raise ValueError("null, as train or val is 0")
+        return folds
+
+
 @dataclass(frozen=True)
 class Split:
     """The part of each photo, what was kept together, and what to tell the user."""
@@ -109,11 +128,12 @@ def split_photos(
     """
     assert len(groups) == len(figures) and len(groups) > 0
     total_groups = len(set(groups))
-    needed = max(3, settings.folds or 0)
+    needed = max(len(_parts_in_use(settings)), settings.folds or 0)
     units, unit, notes = groups, "group", []
     if total_groups < needed:
         units, unit = [str(index) for index in range(len(groups))], "photo"
-        what = f"{settings.folds} folds" if settings.folds else "train, val and test"
+        in_use = [PARTS[part] for part in _parts_in_use(settings)]
+        what = f"{settings.folds} folds" if settings.folds else ", ".join(in_use)
         notes.append(
             f"WARNING: {total_groups} group{'s' * (total_groups != 1)}, {what} need at least "
             f"{needed}: split by photo instead, so the same object lies on both sides and test "
@@ -139,13 +159,19 @@ def assert_no_group_on_two_sides(groups: list[str], parts: list[str]) -> None:
     assert sides.max() == 1, sides[sides > 1].index.tolist()
 
 
+def _parts_in_use(settings: SplitSettings) -> list[int]:
+    """Indices into `PARTS` of those that have a share."""
+    return [index for index, part in enumerate(PARTS) if getattr(settings, part) > 0]
+
+
 def _cut(units: list[str], figures: np.ndarray, settings: SplitSettings, seed: int) -> list[str]:
     names, member = np.unique(units, return_inverse=True)
     sums = np.zeros((len(names), 1 + figures.shape[1]))
     np.add.at(sums, member, np.column_stack([np.ones(len(units)), figures]))
     if settings.folds is None:
-        shares = np.array([settings.train, settings.val, settings.test])
-        chosen = assign(sums, shares, numpy_rng(seed, "split"))
+        in_use = np.array(_parts_in_use(settings))
+        shares = np.array([settings.train, settings.val, settings.test])[in_use]
+        chosen = in_use[assign(sums, shares, numpy_rng(seed, "split"))]
         return [PARTS[part] for part in chosen[member]]
     equal = np.full(settings.folds, 1 / settings.folds)
     tested = assign(sums, equal, numpy_rng(seed, "folds")) == settings.fold

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pipeline.diffusion.examples import Examples
+from pipeline.diffusion.timesteps import TimestepSchedule, choose_timesteps
 from pipeline.io.seeding import torch_generator
 from pipeline.models.conditioning import null_condition
 from pipeline.training.order import Order
@@ -43,6 +44,7 @@ class BatchSource:
     seed: int
     rank: int = 0
     total_ranks: int = 1
+    opening: TimestepSchedule | None = None  # None = uniform over all timesteps
 
     @property
     def order(self) -> Order:
@@ -57,12 +59,12 @@ class BatchSource:
         indices = self.order.indices(step)
         x0, condition, defects = self.examples.augmented(step, places, indices[own])
         generator = torch_generator(self.seed, "step", step)
-        # Timesteps are stratified over the batch (Kingma et al. 2021, VDM, appendix I.1): each is
-        # uniform, but a batch always holds low and high ones, so the gradient varies less.
+        # Timesteps are stratified over the batch (Kingma et al. 2021, VDM, appendix I.1): each has
+        # its distribution, but a batch always holds low and high ones: the gradient varies less.
         shares = torch.arange(self.batch_size) / self.batch_size + torch.rand(
             (), generator=generator
         )
-        t = (shares % 1 * self.timesteps).long().clamp(max=self.timesteps - 1)
+        t = choose_timesteps(shares % 1, self.order.epoch(step), self.timesteps, self.opening)
         t = t[torch.randperm(self.batch_size, generator=generator)]
         dropped = torch.rand(self.batch_size, generator=generator) < self.drop_rate
         epsilon = torch.randn(self.batch_size, *x0.shape[1:], generator=generator)

@@ -5,6 +5,7 @@ pairs as they are and from a number of augmented copies, as an encoder in the lo
 than the denoiser itself.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -42,13 +43,16 @@ class Examples(Protocol):
 
 
 @dataclass(frozen=True)
-class PhotoExamples:
-    """Photos in [−1, 1] for their masks."""
+class AugmentedPairs(ABC):
+    """Pairs in memory, augmented anew for each batch."""
 
     pairs: Pairs
-    total_classes: int
     augment: GeometricSettings
     seed: int
+
+    @abstractmethod
+    def clean(self, images, masks, objects) -> Clean:
+        """Arrays of N pairs (as in `Pairs`; N times None = no silhouettes) as the model's input."""
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -56,18 +60,26 @@ class PhotoExamples:
     def augmented(self, step: int, places: Sequence[int], indices: Sequence[int]) -> Clean:
         """See Examples."""
         moved = [
-            _moved(self.pairs, index, self.augment, self.seed, "augmentation", step, place)
+            moved_pair(self.pairs, index, self.augment, self.seed, "augmentation", step, place)
             for place, index in zip(places, indices, strict=True)
         ]
-        return self._clean(*zip(*moved, strict=True))
+        return self.clean(*zip(*moved, strict=True))
 
     def plain(self, part: slice) -> Clean:
         """See Examples."""
         pairs = self.pairs
         objects = [None] * len(pairs) if pairs.objects is None else pairs.objects
-        return self._clean(pairs.images[part], pairs.masks[part], objects[part])
+        return self.clean(pairs.images[part], pairs.masks[part], objects[part])
 
-    def _clean(self, images, masks, objects) -> Clean:
+
+@dataclass(frozen=True)
+class PhotoExamples(AugmentedPairs):
+    """Photos in [−1, 1] for their masks."""
+
+    total_classes: int
+
+    def clean(self, images, masks, objects) -> Clean:
+        """See AugmentedPairs."""
         photos, labels, silhouettes = to_tensors(images, masks, objects)
         condition = encode_condition(labels, silhouettes, self.total_classes)
         return Clean(photos, condition, labels > 0)
@@ -121,7 +133,7 @@ def augmented_copies(pairs: Pairs, augment: GeometricSettings, copies: int, seed
         ids += [f"{name}_{copy}" for copy in range(copies)]
         rows.append((pairs.images[index], pairs.masks[index], objects[index]))
         rows += [
-            _moved(pairs, index, augment, seed, "augmented copy", index, copy)
+            moved_pair(pairs, index, augment, seed, "augmented copy", index, copy)
             for copy in range(1, copies)
         ]
     images, masks, silhouettes = zip(*rows, strict=True)
@@ -142,9 +154,10 @@ def to_tensors(images, masks, objects) -> tuple[Tensor, Tensor, Tensor | None]:
     return photos, labels, torch.from_numpy(np.stack(objects))
 
 
-def _moved(
+def moved_pair(
     pairs: Pairs, index: int, augment: GeometricSettings, seed: int, *names: str | int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Photo, mask and silhouette of pair `index`, transformed as `seed` and `names` decide."""
     silhouette = None if pairs.objects is None else pairs.objects[index]
     rng = numpy_rng(seed, *names)
     return transform_pair(rng, pairs.images[index], pairs.masks[index], silhouette, augment)

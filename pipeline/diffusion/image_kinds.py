@@ -18,7 +18,9 @@ from pipeline.diffusion.examples import (
 )
 from pipeline.diffusion.latents import LatentModelSettings
 from pipeline.diffusion.painting import LatentPainter, Painter, PixelPainter, latent_space
+from pipeline.diffusion.pair_kind import PairKind, PairSettings
 from pipeline.diffusion.schedules import DiffusionSettings
+from pipeline.diffusion.training import Extras
 from pipeline.diffusion.training_settings import TrainingSettings
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
@@ -48,7 +50,8 @@ class ImageKind(Protocol):
     """One kind with its settings."""
 
     name: str
-    settings: SdmSettings | LdmSettings
+    is_conditioned: bool  # else it draws the masks itself
+    settings: SdmSettings | LdmSettings | PairSettings
     network_type: type[nn.Module]
 
     def inputs(self) -> dict[str, str]:
@@ -60,14 +63,18 @@ class ImageKind(Protocol):
     def examples(self, pairs: Pairs, total_classes: int, seed: int, training: bool) -> Examples:
         """Pairs as the network sees them, augmented if for `training`."""
 
-    def painter(self, network: nn.Module) -> Painter:
+    def painter(self, network: nn.Module, total_classes: int, with_object: bool) -> Painter:
         """What draws photos with `network`."""
+
+    def extras(self, condition_channels: int, size: tuple[int, int]) -> Extras:
+        """What the training has beside the network and its loss."""
 
 
 class SdmKind:
     """Pixels, mask through SPADE."""
 
     name = "sdm"
+    is_conditioned = True
     network_type = SpadeUNet
 
     def __init__(self, settings: SdmSettings, autoencoder: Path) -> None:
@@ -86,17 +93,22 @@ class SdmKind:
     def examples(self, pairs: Pairs, total_classes: int, seed: int, training: bool) -> Examples:
         """See ImageKind."""
         augment = self.settings.training.augment if training else GeometricSettings()
-        return PhotoExamples(pairs, total_classes, augment, seed)
+        return PhotoExamples(pairs, augment, seed, total_classes)
 
-    def painter(self, network: nn.Module) -> Painter:
+    def painter(self, network: nn.Module, total_classes: int, with_object: bool) -> Painter:
         """See ImageKind."""
         return PixelPainter(network, self.settings.diffusion)
+
+    def extras(self, condition_channels: int, size: tuple[int, int]) -> Extras:
+        """See ImageKind."""
+        return Extras()
 
 
 class LdmKind:
     """Latents of the photo autoencoder, mask rescaled and concatenated."""
 
     name = "ldm"
+    is_conditioned = True
     network_type = ConcatUNet
 
     def __init__(self, settings: LdmSettings, autoencoder: Path) -> None:
@@ -145,16 +157,25 @@ class LdmKind:
             seed=seed,
         )
 
-    def painter(self, network: nn.Module) -> Painter:
+    def painter(self, network: nn.Module, total_classes: int, with_object: bool) -> Painter:
         """See ImageKind."""
         return LatentPainter(network, self.settings.diffusion, self.codec)
 
+    def extras(self, condition_channels: int, size: tuple[int, int]) -> Extras:
+        """See ImageKind."""
+        return Extras()
 
-IMAGE_SETTINGS: dict[str, type[SdmSettings] | type[LdmSettings]] = {
+
+IMAGE_SETTINGS: dict[str, type[SdmSettings] | type[LdmSettings] | type[PairSettings]] = {
     "sdm": SdmSettings,
     "ldm": LdmSettings,
+    "pair": PairSettings,
 }
-IMAGE_KINDS: dict[str, type[SdmKind] | type[LdmKind]] = {"sdm": SdmKind, "ldm": LdmKind}
+IMAGE_KINDS: dict[str, type[SdmKind] | type[LdmKind] | type[PairKind]] = {
+    "sdm": SdmKind,
+    "ldm": LdmKind,
+    "pair": PairKind,
+}
 
 
 def read_image_kind(params: Mapping[str, Any], autoencoder: Path) -> ImageKind:
@@ -169,6 +190,7 @@ def read_image_kind(params: Mapping[str, Any], autoencoder: Path) -> ImageKind:
     """
     name = value("image_dm.kind", params)
     if name not in IMAGE_KINDS:
-        raise UserError(f"image_dm.kind: got {name!r}, expected {' or '.join(IMAGE_KINDS)}")
+        known = ", ".join([*IMAGE_KINDS, "copy_paste"])
+        raise UserError(f"image_dm.kind: got {name!r}, expected one of {known}")
     settings = section(IMAGE_SETTINGS[name], f"image_dm.{name}", params)
     return IMAGE_KINDS[name](settings, autoencoder)

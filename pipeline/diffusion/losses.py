@@ -43,6 +43,7 @@ def training_loss(
     defects: Tensor,
     schedule: Schedule,
     settings: DiffusionSettings,
+    channel_weights: Tensor | None = None,
 ) -> Loss:
     """The loss of a batch.
 
@@ -55,6 +56,7 @@ def training_loss(
         defects: bool N×H×W, True on pixels of the non-background classes.
         schedule: on the same device.
         settings: prediction, loss and weights.
+        channel_weights: of the channels, float C with mean 1; None = all alike.
 
     Returns:
         Scalars; `total` is what to minimise.
@@ -65,6 +67,8 @@ def training_loss(
     error = mean_output - target(settings, x0, epsilon, signal, noise)
     pixel_weights = 1 + (settings.defect_weight - 1) * defects[:, None].to(error.dtype)  # N×1×H×W
     weights = timestep_weights(settings, schedule.snr[t]).view(-1, 1, 1, 1) * pixel_weights
+    if channel_weights is not None:
+        weights = weights * channel_weights.to(error).view(1, -1, 1, 1)
     simple = (weights * (error.abs() if settings.loss == "l1" else error.square())).mean()
     if not settings.learns_variance:
         return Loss(simple, simple, torch.zeros_like(simple))

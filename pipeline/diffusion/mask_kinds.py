@@ -20,7 +20,7 @@ from pipeline.diffusion.mask_examples import LabelExamples, encoded_labels
 from pipeline.diffusion.painting import latent_space
 from pipeline.diffusion.sampling import Space
 from pipeline.diffusion.schedules import DiffusionSettings
-from pipeline.diffusion.training_settings import TrainingSettings
+from pipeline.diffusion.training_settings import COLOUR_DIVERGENCE, TrainingSettings
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
 from pipeline.io.params import Settings
@@ -44,6 +44,8 @@ class MaskKindSettings(Settings):
         ):
             if given > 0:
                 raise ValueError(f"training.{name} 0: a mask model has no condition, got {given}")
+        if COLOUR_DIVERGENCE in self.training.monitors:
+            raise ValueError("training.monitor and candidates: masks have no colours to compare")
         if self.diffusion.defect_weight != 1:
             # here the defects are what is drawn: the weighted mean is another distribution's
             raise ValueError(

@@ -6,12 +6,10 @@ The folder is that of `pipeline.diffusion.model_folder`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from pydantic import model_validator
 
 from pipeline.data.label_maps import split_labels, total_labels
 from pipeline.data.pairs import Pairs
@@ -20,8 +18,13 @@ from pipeline.diffusion.mask_kinds import (
     MASK_KINDS,
     MaskKind,
 )
-from pipeline.diffusion.model_folder import ModelCard, read_card
-from pipeline.diffusion.sampling import SamplerSettings, draw
+from pipeline.diffusion.model_folder import ModelCard, load_network, read_card
+from pipeline.diffusion.sampling import (
+    Checkpoint,
+    SamplerSettings,
+    UnguidedSamplerSettings,
+    draw,
+)
 from pipeline.io.errors import UserError
 from pipeline.io.manifests import ClassInfo
 from pipeline.models.concat_unet import ConcatUNet, build_concat_unet
@@ -29,16 +32,10 @@ from pipeline.models.concat_unet import ConcatUNet, build_concat_unet
 DrawnMask = tuple[np.ndarray, np.ndarray | None]  # mask uint8 H×W, silhouette bool H×W or None
 
 
-class MaskSamplingSettings(SamplerSettings):
+class MaskSamplingSettings(UnguidedSamplerSettings):
     """How masks are drawn: section `masks.diffusion.sampling`."""
 
-    checkpoint: Literal["best", "last"]  # weights of which moment of the training
-
-    @model_validator(mode="after")
-    def _is_unconditional(self) -> "MaskSamplingSettings":
-        if self.guidance > 0:
-            raise ValueError(f"guidance 0: a mask model has no condition, got {self.guidance}")
-        return self
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def new_network(kind: MaskKind, height: int, width: int) -> ConcatUNet:
 
 def load_mask_model(
     folder: Path,
-    checkpoint: Literal["best", "last"],
+    checkpoint: Checkpoint,
     autoencoder: Path,
     classes: list[ClassInfo],
     train: Pairs,
@@ -110,10 +107,7 @@ def load_mask_model(
             f"{folder}: was trained on another autoencoder than {autoencoder} holds; run "
             "train-mask-dm again"
         )
-    try:
-        network = ConcatUNet.from_pretrained(folder / checkpoint, local_files_only=True)
-    except OSError as error:
-        raise UserError(f"{folder / checkpoint}: cannot be loaded: {error}") from None
+    network = load_network(ConcatUNet, folder, checkpoint)
     network.to(PartialState().device, memory_format=torch.channels_last)
     return MaskModel(network.eval(), kind, card)
 

@@ -17,7 +17,7 @@ from pipeline.diffusion.mask_model import DrawnMask, MaskModel, new_network
 from pipeline.diffusion.model_folder import ModelCard, load_weights, write_model_folder
 from pipeline.diffusion.previews import painted_masks
 from pipeline.diffusion.sampling import SamplerSettings
-from pipeline.diffusion.training import Trainer
+from pipeline.diffusion.training import Extras, Trainer
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
@@ -101,7 +101,7 @@ def train_mask_model(
             settings.training,
             seed,
             store.path,
-            preview.grid,
+            Extras(draw_grid=preview.grid),
         )
         state = trainer.run()
         if not trainer.accelerator.is_main_process:
@@ -110,7 +110,7 @@ def train_mask_model(
         figures = check_sample(model, checker(train), job.check_count, seed)
         with output_folder(out) as folder:
             write_model_folder(
-                folder, model.network, state, model.card, settings.training.monitor,
+                folder, model.network, state, model.card, settings.training,
                 store.path, figures,
             )  # fmt: skip
         store.clear()

@@ -1,8 +1,9 @@
-"""From a network to photos: what a trained or training image model draws for conditions."""
+"""From a network to photos: what a trained or training image model draws."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,18 +12,26 @@ from pipeline.diffusion.schedules import DiffusionSettings
 from pipeline.models.autoencoder import Codec
 
 
+class Drawn(NamedTuple):
+    """N photos, with their label maps where the model draws these too."""
+
+    photos: Tensor  # float32 N×3×H×W in [−1, 1]
+    labels: np.ndarray | None = None  # uint8 N×H×W, see `pipeline.data.label_maps`
+
+
 class Painter(Protocol):
     """Draws photos with the weights that its network has at the call."""
 
     network: nn.Module
+    is_conditioned: bool  # else it draws the masks itself, and its conditions have 0 channels
 
     def to(self, device: torch.device) -> None:
         """Move everything it draws with."""
 
     def paint(
         self, conditions: Tensor, generators: list[torch.Generator], settings: SamplerSettings
-    ) -> Tensor:
-        """Photos float32 N×3×H×W in [−1, 1] for conditions N×K×H×W; see `sampling.draw`."""
+    ) -> Drawn:
+        """Photos for conditions N×K×H×W; see `sampling.draw`."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class PixelPainter:
 
     network: nn.Module
     diffusion: DiffusionSettings
+    is_conditioned: bool = True
 
     def to(self, device: torch.device) -> None:
         """See Painter."""
@@ -38,9 +48,9 @@ class PixelPainter:
 
     def paint(
         self, conditions: Tensor, generators: list[torch.Generator], settings: SamplerSettings
-    ) -> Tensor:
+    ) -> Drawn:
         """See Painter."""
-        return draw(self.network, self.diffusion, conditions, generators, settings)
+        return Drawn(draw(self.network, self.diffusion, conditions, generators, settings))
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class LatentPainter:
     network: nn.Module
     diffusion: DiffusionSettings
     codec: Codec
+    is_conditioned: bool = True
 
     def to(self, device: torch.device) -> None:
         """See Painter."""
@@ -58,12 +69,18 @@ class LatentPainter:
 
     def paint(
         self, conditions: Tensor, generators: list[torch.Generator], settings: SamplerSettings
-    ) -> Tensor:
+    ) -> Drawn:
         """See Painter."""
         space = latent_space(self.codec, *conditions.shape[2:])
         z = draw(self.network, self.diffusion, conditions, generators, settings, space)  # N×c×h×w
         self.codec.to(z.device)
-        return self.codec.decode(z).float().clamp(-1.0, 1.0)
+        return Drawn(self.codec.decode(z).float().clamp(-1.0, 1.0))
+
+
+def to_pixels(photos: Tensor) -> np.ndarray:
+    """Photos in [−1, 1], N×3×H×W, as uint8 N×H×W×3."""
+    pixels = ((photos.cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def latent_space(codec: Codec, height: int, width: int) -> Space:

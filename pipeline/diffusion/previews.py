@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from pydantic import Field
 
+from pipeline.data.label_maps import split_labels
 from pipeline.data.pairs import Pairs
 from pipeline.diffusion.examples import to_tensors
-from pipeline.diffusion.painting import Painter
+from pipeline.diffusion.painting import Drawn, Painter, to_pixels
 from pipeline.diffusion.sampling import SamplerSettings
 from pipeline.io.params import Settings
 from pipeline.io.seeding import torch_generator
@@ -40,19 +42,47 @@ class Preview:
     def grid(self) -> np.ndarray:
         """Rows of masks, real photos, samples without and with guidance, as uint8 H×W×3."""
         chosen = spread(len(self.pairs), self.settings.count)
-        objects = [None] * len(self.pairs) if self.pairs.objects is None else self.pairs.objects
         images, masks = self.pairs.images[chosen], self.pairs.masks[chosen]
-        silhouettes = [objects[index] for index in chosen]
+        silhouettes = silhouettes_of(self.pairs, chosen)
         rows = [("mask", painted_masks(masks, silhouettes, self.colours)), ("real", images)]
-        _, labels, regions = to_tensors(images, masks, silhouettes)
-        conditions = encode_condition(labels, regions, len(self.colours))
         for guidance in sorted({0.0, self.settings.guidance}):
             sampler = SamplerSettings(steps=self.settings.steps, guidance=guidance)
             noise = [torch_generator(self.seed, "preview", i) for i in range(len(chosen))]
-            drawn = self.painter.paint(conditions, noise, sampler)  # N×3×H×W
-            pixels = ((drawn.cpu().permute(0, 2, 3, 1) + 1) * 127.5).round().clamp(0, 255)
-            rows.append((f"guidance {guidance:g}", pixels.numpy().astype(np.uint8)))
+            drawn = paint_like(self.painter, self.pairs, chosen, len(self.colours), noise, sampler)
+            name = f"guidance {guidance:g}" if self.painter.is_conditioned else "drawn"
+            rows.append((name, to_pixels(drawn.photos)))
+            if drawn.labels is not None:
+                rows.append(("its mask", self._painted_labels(drawn.labels)))
         return tile(rows)
+
+    def _painted_labels(self, labels: np.ndarray) -> np.ndarray:
+        with_object = self.pairs.objects is not None
+        masks, objects = split_labels(labels, len(self.colours), with_object)
+        silhouettes = [None] * len(masks) if objects is None else list(objects)
+        return painted_masks(masks, silhouettes, self.colours)
+
+
+def paint_like(
+    painter: Painter,
+    pairs: Pairs,
+    chosen: Sequence[int],
+    total_classes: int,
+    noise: list[torch.Generator],
+    sampler: SamplerSettings,
+) -> Drawn:
+    """One photo for each chosen pair: for its mask, or of its size if the painter draws masks."""
+    images, masks = pairs.images[chosen], pairs.masks[chosen]
+    if not painter.is_conditioned:
+        return painter.paint(torch.zeros(len(masks), 0, *masks.shape[1:]), noise, sampler)
+    _, labels, regions = to_tensors(images, masks, silhouettes_of(pairs, chosen))
+    return painter.paint(encode_condition(labels, regions, total_classes), noise, sampler)
+
+
+def silhouettes_of(pairs: Pairs, chosen: Sequence[int]) -> list[np.ndarray | None]:
+    """Of each chosen pair; None for each where the set has none."""
+    if pairs.objects is None:
+        return [None] * len(chosen)
+    return [pairs.objects[index] for index in chosen]
 
 
 def painted_masks(

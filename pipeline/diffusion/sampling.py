@@ -23,6 +23,9 @@ from pipeline.diffusion.schedules import DiffusionSettings, make_betas, to_x0
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 
+# weights of which moment of the training: the folders that it leaves
+Checkpoint = Literal["best", "last", "train_loss", "val_loss", "every", "colour_divergence"]
+
 
 @dataclass(frozen=True)
 class Space:
@@ -57,12 +60,33 @@ class SamplerSettings(Settings):
         return self
 
 
+class UnguidedSamplerSettings(SamplerSettings):
+    """How something is drawn that no mask conditions."""
+
+    @model_validator(mode="after")
+    def _is_unguided(self) -> "UnguidedSamplerSettings":
+        if self.guidance > 0:
+            raise ValueError(f"guidance 0: there is no mask to guide by, got {self.guidance}")
+        return self
+
+
+class SuperresSamplingSettings(UnguidedSamplerSettings):
+    """How pairs are enlarged (section `sampling.superres`)."""
+
+    enabled: bool
+    batch_size: int = Field(ge=1)  # pairs in one pass of the network
+    condition_noise: float = Field(ge=0)  # deviation of the noise added to the small pairs
+    checkpoint: Checkpoint
+
+
 class SamplingSettings(SamplerSettings):
     """How a synthetic set is drawn (section `sampling` of params.yaml)."""
 
     count: int = Field(ge=1)  # pairs
+    first: int = Field(ge=0)  # index of the first of them
     batch_size: int = Field(ge=1)  # images in one pass of the network (twice that with guidance)
-    checkpoint: Literal["best", "last"]  # weights of which moment of the training
+    checkpoint: Checkpoint
+    superres: SuperresSamplingSettings
 
 
 class Sampler:

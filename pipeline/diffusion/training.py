@@ -8,24 +8,27 @@ threads). State, curve and sample grids live in one folder while it runs.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
-from torch import nn
+from torch import Tensor, nn
 
+from pipeline.diffusion.adversary import Adversary, draw_fake, draw_real
 from pipeline.diffusion.batches import Batch, BatchSource, validation_batches
 from pipeline.diffusion.examples import Examples
 from pipeline.diffusion.losses import Loss, training_loss
-from pipeline.diffusion.schedules import DiffusionSettings, Schedule, add_noise, make_betas
-from pipeline.diffusion.training_settings import TrainingSettings
+from pipeline.diffusion.schedules import DiffusionSettings, Schedule, add_noise, make_betas, to_x0
+from pipeline.diffusion.training_settings import COLOUR_DIVERGENCE, TrainingSettings
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
-from pipeline.io.seeding import derive_seed
+from pipeline.io.seeding import derive_seed, torch_generator
 from pipeline.training.loop import run_steps
-from pipeline.training.record import Record, write_curve
+from pipeline.training.record import VAL_LOSS, Record, write_curve
 from pipeline.training.state import (
     STATE_FILE,
     Tensors,
@@ -37,6 +40,32 @@ from pipeline.training.state import (
 
 SAMPLES_FOLDER = "samples"
 LOSS_PARTS = ["loss_simple", "loss_vb"]
+ADVERSARIAL_PARTS = ["loss_adversarial", "loss_discriminator"]
+MEASURES = [VAL_LOSS, COLOUR_DIVERGENCE]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What some trainings have beside a denoiser and its loss."""
+
+    # a picture (uint8 H×W×3) of what the network draws with the weights that it has at the call
+    draw_grid: Callable[[], np.ndarray] | None = None
+    # divergence of the colours of what it then draws from those of the training photos
+    colour_divergence: Callable[[], float] | None = None
+    channel_weights: Tensor | None = None  # of the loss, float C
+    adversary: Adversary | None = None
+
+
+NO_EXTRAS = Extras()
+
+
+class _Outcome(NamedTuple):
+    """A batch with its noisy version and what the network made of it."""
+
+    batch: Batch
+    x_t: Tensor
+    output: Tensor
+    loss: Loss
 
 
 class Trainer:
@@ -51,7 +80,7 @@ class Trainer:
         settings: TrainingSettings,
         seed: int,
         folder: Path,
-        draw_grid: Callable[[], np.ndarray] | None = None,
+        extras: Extras = NO_EXTRAS,
     ) -> None:
         """Prepare a training.
 
@@ -63,8 +92,7 @@ class Trainer:
             settings: see there.
             seed: decides everything random.
             folder: where state, curve and grids are kept; a state found there is resumed from.
-            draw_grid: a picture (uint8 H×W×3) of what `network` draws with the weights that it
-                has at the call; None = no pictures.
+            extras: see there.
 
         Raises:
             UserError: settings that this machine or these data cannot serve.
@@ -75,13 +103,15 @@ class Trainer:
             raise UserError("training.precision: got fp16, expected bf16 or fp32 without a GPU")
         self.accelerator = Accelerator(mixed_precision=precision)
         settings.check_against(0 if val is None else len(val), self.accelerator.num_processes)
-        self.train, self.val, self.draw_grid = train, val, draw_grid
+        self.train, self.val, self.extras = train, val, extras
+        self.adversary = extras.adversary
         self.diffusion, self.settings = diffusion, settings
         self.seed, self.folder = seed, folder
         self.total_steps = settings.total_steps(len(train))
         self.schedule = Schedule(make_betas(diffusion), self.accelerator.device)
         self.source = self._make_source()
-        self.record = Record(parts=LOSS_PARTS)
+        parts = LOSS_PARTS + (ADVERSARIAL_PARTS if self.adversary else [])
+        self.record = Record(parts=parts, measures=list(MEASURES))
         self.best: Tensors = {}
         self._prepare(network)
 
@@ -100,6 +130,8 @@ class Trainer:
         self.average = EMAModel(
             self.parameters.values(), decay=self.settings.ema_decay, foreach=True
         )
+        if self.adversary is not None:
+            self.adversary.prepare(self.accelerator)
 
     def _make_source(self) -> BatchSource:
         return BatchSource(
@@ -107,6 +139,7 @@ class Trainer:
             batch_size=self.settings.batch_size,
             drop_rate=self.settings.drop_rate,
             timesteps=self.diffusion.timesteps,
+            opening=None if self.adversary is None else self.adversary.settings.timesteps,
             seed=self.seed,
             rank=self.accelerator.process_index,
             total_ranks=self.accelerator.num_processes,
@@ -153,28 +186,40 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate_at(step, self.total_steps)
         self.model.train()
-        loss = self._loss(self.model, batch)
-        figures = self.accelerator.reduce(torch.stack(loss).detach(), reduction="mean").tolist()
+        outcome = self._predict(self.model, batch)
+        loss, parts = outcome.loss.total, [outcome.loss.simple, outcome.loss.vb]
+        if self.adversary is not None:
+            fake, real = self._opponents(step, outcome)
+            adversarial = self.adversary.generator_term(fake, outcome.batch.t)
+            loss = loss + adversarial
+            parts.append(adversarial)
+        figures = self._mean_over_processes(loss, *parts)
         if not math.isfinite(figures[0]):
             raise UserError(
                 f"training: the loss of step {step + 1} is {figures[0]}, expected a finite number; "
                 "lower training.learning_rate, set training.clip_norm or use precision fp32"
             )
-        self.accelerator.backward(loss.total)
+        self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.average.step(self.parameters.values())
+        if self.adversary is not None:
+            lesson = self.adversary.learn(real, fake, outcome.batch.t)
+            figures += self._mean_over_processes(lesson)
         self.record.add_losses(*figures)
         return figures[0]
 
-    def _loss(self, model: nn.Module, batch: Batch) -> Loss:
+    def _mean_over_processes(self, *scalars: Tensor) -> list[float]:
+        return self.accelerator.reduce(torch.stack(scalars).detach(), reduction="mean").tolist()
+
+    def _predict(self, model: nn.Module, batch: Batch) -> _Outcome:
         batch = batch.to(self.accelerator.device)
         x_t = add_noise(batch.x0, batch.epsilon, *self.schedule.factors(batch.t))
         x_t = x_t.contiguous(memory_format=torch.channels_last)
         output = model(x_t, batch.t, batch.condition).float()  # N×C or 2C×h×w
-        return training_loss(
+        loss = training_loss(
             output,
             batch.x0,
             batch.epsilon,
@@ -183,7 +228,18 @@ class Trainer:
             batch.defects,
             self.schedule,
             self.diffusion,
+            self.extras.channel_weights,
         )
+        return _Outcome(batch, x_t, output, loss)
+
+    def _opponents(self, step: int, outcome: _Outcome) -> tuple[Tensor, Tensor]:
+        """x_{t−1} as the network draws it and as it is, for the discriminator."""
+        x0, t = outcome.batch.x0, outcome.batch.t
+        generator = torch_generator(self.seed, "before", step, self.accelerator.process_index)
+        noise = torch.randn(2, *x0.shape, generator=generator).to(x0.device)
+        x0_hat = to_x0(self.diffusion, outcome.output, outcome.x_t, *self.schedule.factors(t))
+        fake = draw_fake(x0_hat, outcome.x_t, t, noise[0], self.schedule)
+        return fake, draw_real(x0, t, noise[1], self.schedule)
 
     def _follow_up(self) -> None:
         """What is due after a step: epoch's end, evaluation, row of the curve, sample grid."""
@@ -196,23 +252,29 @@ class Trainer:
         epoch = self.source.order.epoch(done)
         if epoch > self.source.order.epoch(done - 1):
             self._monitor("train_loss", self.record.close_epoch())
-        val_loss = None
+        measured: dict[str, float | None] = {}
         if is_due(settings.evaluate_every_steps):
-            val_loss = self._validation_loss()
-            self._monitor("val_loss", val_loss)
+            measured[VAL_LOSS] = self._validation_loss()
+            self._monitor(VAL_LOSS, measured[VAL_LOSS])
             self._monitor("every", None)
-        if is_last and not self.best:
-            self._monitor(settings.monitor, None)  # shorter than an epoch: the last is the best
-        if val_loss is not None or is_due(settings.log_every_steps):
+        if is_due(settings.colour_divergence.every_steps):
+            measured[COLOUR_DIVERGENCE] = self._colour_divergence()
+            self._monitor(COLOUR_DIVERGENCE, measured[COLOUR_DIVERGENCE])
+        if is_last:
+            for monitor in sorted(settings.monitors - self.record.best.keys()):
+                self._monitor(monitor, None)  # shorter than an epoch: the last is the best
+        is_measured = any(figure is not None for figure in measured.values())
+        if is_measured or is_due(settings.log_every_steps):
             self.record.close_window(
-                epoch, val_loss, settings.learning_rate_at(done - 1, self.total_steps)
+                epoch, measured, settings.learning_rate_at(done - 1, self.total_steps)
             )
         if self.accelerator.is_main_process and is_due(settings.preview.every_steps):
             self._write_grid(done)
 
     def _monitor(self, monitor: str, value: float | None) -> None:
-        if monitor == self.settings.monitor and self.record.is_best(value):
-            self.best = {name: tensor.cpu().clone() for name, tensor in self._average().items()}
+        if monitor in self.settings.monitors and self.record.is_best(monitor, value):
+            for name, tensor in self._average().items():
+                self.best[f"{monitor}/{name}"] = tensor.cpu().clone()
 
     @torch.no_grad()
     def _validation_loss(self) -> float | None:
@@ -224,15 +286,22 @@ class Trainer:
             for batch in validation_batches(
                 self.val, self.settings.batch_size, self.diffusion.timesteps, self.seed
             ):
-                losses.append(self._loss(network, batch).total.item())
+                losses.append(self._predict(network, batch).loss.total.item())
                 sizes.append(len(batch.x0))
         return math.fsum(a * b for a, b in zip(losses, sizes, strict=True)) / sum(sizes)
 
+    def _colour_divergence(self) -> float | None:
+        """Of what the averaged weights draw, in the main process."""
+        if self.extras.colour_divergence is None or not self.accelerator.is_main_process:
+            return None
+        with self._averaged_network():
+            return self.extras.colour_divergence()
+
     def _write_grid(self, done: int) -> None:
-        if self.draw_grid is None:
+        if self.extras.draw_grid is None:
             return
         with self._averaged_network():
-            grid = self.draw_grid()
+            grid = self.extras.draw_grid()
         write_image(self.folder / SAMPLES_FOLDER / f"step_{done:06d}.png", grid)
         write_curve(self.folder, self.record)
 
@@ -260,6 +329,7 @@ class Trainer:
             average_updates=self.average.optimization_step,
             scaler=None if scaler is None else scaler.state_dict(),
             record=self.record,
+            adversary={} if self.adversary is None else self.adversary.state(),
         )
 
     @torch.no_grad()
@@ -273,6 +343,8 @@ class Trainer:
             for name, tensor in own.items():
                 tensor.copy_(group[name])
         load_optimiser(self.optimiser, list(self.parameters), state.optimiser)
+        if self.adversary is not None:
+            self.adversary.restore(state.adversary)
         if self.accelerator.scaler is not None and state.scaler is not None:
             self.accelerator.scaler.load_state_dict(state.scaler)
         self.average.optimization_step = state.average_updates

@@ -10,7 +10,19 @@ from pydantic import Field, model_validator
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.diffusion.previews import PreviewSettings
 from pipeline.io.errors import UserError
+from pipeline.io.params import Settings
 from pipeline.training.learning_rate import LearningRateSettings
+
+COLOUR_DIVERGENCE = "colour_divergence"
+Monitor = Literal["train_loss", "val_loss", "every", "colour_divergence"]
+
+
+class ColourDivergenceSettings(Settings):
+    """When and on what the colours of samples are compared with those of the training photos."""
+
+    every_steps: int | None = Field(None, ge=1)  # None = never
+    samples: int = Field(64, ge=1)  # drawn each time; 64 in SynthSet
+    steps: int = Field(20, ge=1)  # of the sampler
 
 
 class TrainingSettings(LearningRateSettings):
@@ -27,7 +39,9 @@ class TrainingSettings(LearningRateSettings):
     gradient_checkpointing: bool = False
     threads: int | None = Field(None, ge=1)  # None = all cores
     augment: GeometricSettings = GeometricSettings()
-    monitor: Literal["train_loss", "val_loss", "every"] = "train_loss"
+    monitor: Monitor = "train_loss"  # what the best checkpoint is best by
+    candidates: list[Monitor] = Field([])  # by which further checkpoints are the best
+    colour_divergence: ColourDivergenceSettings = ColourDivergenceSettings()
     evaluate_every_steps: int | None = Field(None, ge=1)  # None = no validation loss
     log_every_steps: int = Field(50, ge=1)
     checkpoint_every_s: float = Field(300.0, ge=0)  # 0 = after each step
@@ -37,9 +51,21 @@ class TrainingSettings(LearningRateSettings):
     def _check_together(self) -> "TrainingSettings":
         if self.max_steps is None and self.max_epochs is None:
             raise ValueError("max_steps or max_epochs to end the training, not null for both")
-        if self.monitor != "train_loss" and self.evaluate_every_steps is None:
-            raise ValueError(f"evaluate_every_steps as a number with monitor {self.monitor}")
+        if len(self.monitors) <= len(self.candidates):
+            raise ValueError(f"candidates other than monitor, each once; got {self.candidates}")
+        evaluated = self.monitors & {"val_loss", "every"}
+        if evaluated and self.evaluate_every_steps is None:
+            raise ValueError(f"evaluate_every_steps as a number with monitor {evaluated.pop()}")
+        if COLOUR_DIVERGENCE in self.monitors and self.colour_divergence.every_steps is None:
+            raise ValueError(
+                "colour_divergence.every_steps as a number where weights are so chosen"
+            )
         return self
+
+    @property
+    def monitors(self) -> set[str]:
+        """All that weights are chosen by."""
+        return {self.monitor, *self.candidates}
 
     def check_against(self, validation_pairs: int, processes: int) -> None:
         """Refuse what the data or the number of processes cannot serve.
@@ -47,10 +73,10 @@ class TrainingSettings(LearningRateSettings):
         Raises:
             UserError: the validation loss has no pairs, or the batch cannot be shared out.
         """
-        if self.monitor == "val_loss" and validation_pairs == 0:
+        if "val_loss" in self.monitors and validation_pairs == 0:
             raise UserError(
-                "training.monitor: got val_loss, but the prepared set has no validation pairs; "
-                "raise split.val or take train_loss"
+                "training.monitor or candidates: got val_loss, but the prepared set has no "
+                "validation pairs; raise split.val or take train_loss"
             )
         if self.batch_size % processes:
             raise UserError(

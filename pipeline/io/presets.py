@@ -89,11 +89,24 @@ def main() -> None:
         if not folder.is_dir():
             raise UserError(f"DATA: got {arguments.data}, expected a folder")
         inside = folder.resolve().is_relative_to(Path.cwd())
-        params["dataset"]["path"] = str(folder if inside else folder.resolve())
+        set_data(params, str(folder if inside else folder.resolve()))
     write_params(params)
     print(f"params.yaml: preset {arguments.name}, data set {params['dataset']['path']}")
     if str(params["dataset"]["path"]).startswith("<"):
         print("dataset.path is yours to set: make preset NAME=… DATA=<folder>, or edit params.yaml")
+    if params["external"]["enabled"] and _external(params)["path"].startswith("<"):
+        print("external.dataset.path is yours to set: edit params.yaml")
+
+
+def set_data(params: MutableMapping[str, Any], folder: str) -> None:
+    """Set dataset.path, and the external one where the preset takes both from one folder."""
+    if _external(params)["path"] == params["dataset"]["path"]:
+        _external(params)["path"] = folder
+    params["dataset"]["path"] = folder
+
+
+def _external(params: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return params["external"]["dataset"]
 
 
 if __name__ == "__main__":

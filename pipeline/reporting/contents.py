@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo, read_classes, read_manifest, read_split
-from pipeline.reporting import facts, figures, gallery, masks, tables, trainings
+from pipeline.reporting import external, facts, figures, gallery, masks, tables, trainings
 from pipeline.reporting.page import drawing
 from pipeline.reporting.settings import ReportSettings
 
@@ -32,6 +32,7 @@ class Results:
     headline: the result of `tables.summary`.
     baselines: the mix that each mix is compared with.
     masks: how the synthetic pairs' masks compare with the real ones.
+    external: how the segmenters do in another domain; None where that was not asked.
     """
 
     counts: pd.DataFrame
@@ -43,6 +44,7 @@ class Results:
     headline: dict[str, dict[str, Any]]
     baselines: dict[str, str]
     masks: masks.MaskResults
+    external: external.ExternalResults | None
 
 
 def gather(
@@ -66,7 +68,8 @@ def gather(
         "kinds": [(kind, figures.THEMED[c], mark) for kind, (c, mark) in figures.KINDS.items()],
         **_galleries(folder, params["seed"], settings, classes, sides),
         "masks": masks.section(folder, results.masks, sides, classes, params["seed"]),
-        "trainings": trainings.section(folder),
+        "external": external.section(folder, params, PREPARED, results.external),
+        "trainings": trainings.section(folder, params["sampling"]["checkpoint"]),
         "split": _split_table(params["subsets"][params["subset"]]),
         "parameters": facts.flat(tables.parameters_in_use(params)),
     }

@@ -11,6 +11,13 @@ FINETUNED = ", finetuned with dropped conditions"
 IMAGE_MODELS = {
     "sdm": "sdm: pixels, mask through SPADE",
     "ldm": "ldm: latents, mask concatenated",
+    "copy_paste": "none: objects cut out of training photos and pasted",
+}
+DRAW_MASKS = ("pair", "copy_paste")  # kinds that make masks with their photos: no source is asked
+ARCHITECTURES = {
+    "concat": "one network on the channels of both",
+    "shared_encoder": "one encoder, two decoders that exchange",
+    "two_encoder": "two networks that exchange",
 }
 MASKS_FROM = {"real": "the training masks", "augmented": "the training masks, transformed"}
 MASK_SPACES = {"latent": "latents of the mask autoencoder", "pixel": "label maps"}
@@ -30,8 +37,8 @@ def method(params: Mapping[str, Any], synthetic: pd.DataFrame) -> list[tuple[str
         ("Data set", f"{params['dataset']['path']}, subset {params['subset']}"),
         ("Photo size", f"{image['width']} × {image['height']} px"),
         ("Masks from", _mask_source(params)),
-        ("Image model", IMAGE_MODELS.get(kind, kind) + (FINETUNED if finetuned else "")),
-        ("Condition", "classes and object silhouette" if silhouette else "classes"),
+        ("Image model", _image_model(params) + (FINETUNED if finetuned else "")),
+        *_condition(kind, silhouette),
         ("Synthetic pairs", f"{len(synthetic)} drawn"),
     ]
     for name, column, write in SAMPLED:
@@ -41,7 +48,25 @@ def method(params: Mapping[str, Any], synthetic: pd.DataFrame) -> list[tuple[str
     return [*rows, ("Seed", str(params["seed"]))]
 
 
+def _image_model(params: Mapping[str, Any]) -> str:
+    kind = params["image_dm"]["kind"]
+    if kind != "pair":
+        return IMAGE_MODELS.get(kind, kind)
+    settings = params["image_dm"]["pair"]
+    name = settings["network"]["architecture"]
+    against = ", against a discriminator" if settings["discriminator"]["enabled"] else ""
+    return f"pair, {name}: {ARCHITECTURES.get(name, name)}{against}"
+
+
+def _condition(kind: str, silhouette: bool) -> list[tuple[str, str]]:
+    if kind in DRAW_MASKS:
+        return [("Masks hold", "classes and object silhouette" if silhouette else "classes")]
+    return [("Condition", "classes and object silhouette" if silhouette else "classes")]
+
+
 def _mask_source(params: Mapping[str, Any]) -> str:
+    if params["image_dm"]["kind"] in DRAW_MASKS:
+        return "nowhere else: made with their photos"
     source = params["masks"]["source"]
     if source != "diffusion":
         return MASKS_FROM.get(source, source)
@@ -59,6 +84,8 @@ SAMPLED = [
     ("Guidance", "guidance", _guidance),
     ("Sampler", "sampler", str),
     ("Steps", "steps", str),
+    ("Enlarged by", "superres", lambda name: "resampling" if name == "none" else f"{name}, drawn"),
+    ("Steps of the enlargement", "superres_steps", str),
 ]
 
 

@@ -111,6 +111,20 @@ def training_chart(curve: pd.DataFrame) -> str:
         return _svg(figure)
 
 
+def divergence_chart(curve: pd.DataFrame) -> str:
+    """Divergence of the samples' colours from the training photos' over steps, in nats."""
+    measured = curve.dropna(subset=["colour_divergence"])
+    with _drawing(2.9) as figure:
+        axes = figure.subplots()
+        axes.plot(
+            measured["step"], measured["colour_divergence"], color=GREEN, lw=1.6, marker="o", ms=4
+        )
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("step")
+        axes.set_ylabel("divergence, nats")
+        return _svg(figure)
+
+
 def validation_chart(curves: pd.DataFrame) -> str:
     """Defect IoU on the validation photos while the segmenters of one architecture train.
 

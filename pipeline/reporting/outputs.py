@@ -3,16 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipeline.io.atomic import output_folder, write_json, write_text
 from pipeline.io.manifests import read_manifest
-from pipeline.reporting import tables
+from pipeline.reporting import external, tables, trainings
 from pipeline.reporting.contents import SYNTHETIC, Results, gather
 from pipeline.reporting.masks import csv_table
 from pipeline.reporting.page import write_page
 from pipeline.reporting.settings import ReportSettings
-from pipeline.reporting.trainings import IMAGE_DM
 
 METRICS = Path("metrics")
 
@@ -22,12 +19,13 @@ def write_report(params: dict[str, Any], settings: ReportSettings, results: Resu
     with output_folder(METRICS / "report") as folder:
         write_page(folder / "index.html", gather(folder, params, settings, results))
     write_json(METRICS / "summary.json", results.headline)
-    curve = tables.training_curve(pd.read_csv(IMAGE_DM / "curve.csv"))
+    curve = trainings.image_curve()
     for name, frame in {
         "segmentation": results.all_scores.round(tables.DECIMALS),
         "segmentation_iou": tables.iou_per_mix(results.table),
         "training_curve": curve,
         "masks": csv_table(results.masks, read_manifest(SYNTHETIC)).round(tables.DECIMALS),
+        "external": external.csv_table(results.external),
     }.items():
         # an empty cell would be drawn as zero by `dvc plots`
         write_text(METRICS / f"{name}.csv", frame.to_csv(index=False, na_rep="NaN"))

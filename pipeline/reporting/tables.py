@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.reporting import facts
+
 DECIMALS = 4
 CURVE_ROWS = 500
 MASK_KINDS = ("latent", "pixel")  # blocks of section mask_dm
+MEASURES = ("val_loss", "colour_divergence")  # columns of a curve that are not in every row
 
 
 def seed_means(scores: pd.DataFrame, by: list[str], figures: list[str]) -> pd.DataFrame:
@@ -82,12 +85,13 @@ def iou_per_mix(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def training_curve(curve: pd.DataFrame) -> pd.DataFrame:
-    """step, loss and val_loss (NaN where it was not measured) in at most `CURVE_ROWS` rows.
+    """step, loss and what was measured now and then (else NaN) in at most `CURVE_ROWS` rows.
 
     Each row is the mean of as many measured ones, at the last one's step.
     """
     every = max(1, -(-len(curve) // CURVE_ROWS))
-    means = {"step": "last", "loss": "mean", "val_loss": "mean"}
+    measured = [name for name in MEASURES if name in curve]
+    means = {"step": "last", "loss": "mean"} | dict.fromkeys(measured, "mean")
     return curve.groupby(np.arange(len(curve)) // every).agg(means).round(6)
 
 
@@ -98,15 +102,18 @@ def parameters_in_use(params: Mapping[str, Any]) -> dict[str, Any]:
         shown["subsets"] = _only(shown["subsets"], params["subset"])
     shown["masks"] = _only(params["masks"], "source", params["masks"]["source"])
     kind = params["image_dm"]["kind"]
-    shown["image_dm"] = _only(params["image_dm"], "kind", kind, "finetune")
+    shown["image_dm"] = _only(params["image_dm"], "kind", "reduction", kind, "finetune")
     if "mask_dm" in shown:
         others = [name for name in MASK_KINDS if name != params["mask_dm"]["kind"]]
         shown["mask_dm"] = {k: v for k, v in params["mask_dm"].items() if k not in others}
-    draws_masks = params["masks"]["source"] == "diffusion"
+    draws_masks = params["masks"]["source"] == "diffusion" and kind not in facts.DRAW_MASKS
     is_used = {
+        "masks": kind not in facts.DRAW_MASKS,
+        "superres": params.get("sampling", {}).get("superres", {}).get("enabled", False),
         "mask_dm": draws_masks,
         "mask_autoencoder": draws_masks and params["mask_dm"]["kind"] == "latent",
         "autoencoder": kind == "ldm",
+        "external": shown.get("external", {}).get("enabled", False),
     }
     return {name: content for name, content in shown.items() if is_used.get(name, True)}
 

@@ -1,4 +1,8 @@
-"""The page's section on trainings: curve, last sample grid and figures of every model in use."""
+"""The page's section on trainings: curves, sample grids and figures of every model in use.
+
+Where a training kept several candidates, their grids and what they were chosen by stand side by
+side (SynthSet, "Weight Selection": no single figure finds the best weights).
+"""
 
 import json
 import re
@@ -19,13 +23,25 @@ TRAININGS = {
     "Mask model": MODELS / "mask_dm",
     "Autoencoder of photos": MODELS / "autoencoder",
     "Autoencoder of masks": MODELS / "mask_autoencoder",
+    "Super-resolution": MODELS / "superres",
+}
+CHOSEN_BY = {
+    "train_loss": "lowest training loss",
+    "val_loss": "lowest validation loss",
+    "colour_divergence": "lowest divergence of colours",
+    "every": "last evaluation",
+    "last": "last step",
 }
 
 
-def section(folder: Path) -> list[dict[str, Any]]:
+def section(folder: Path, sampled: str) -> list[dict[str, Any]]:
     """What page.html shows of each training; copies the grids into `folder`.
 
     A model that the method does not use has no curve (its folder holds only unused.json).
+
+    Args:
+        folder: the page's.
+        sampled: weights of which moment drew the synthetic photos: sampling.checkpoint.
     """
     content = []
     for name, source in TRAININGS.items():
@@ -40,6 +56,8 @@ def section(folder: Path) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "chart": drawing(figures.training_chart(curve)),
+                "divergence": _divergence(curve),
+                "candidates": _candidates(folder, source, sampled),
                 "grid": f"images/{source.name}.png" if grid else None,
                 "step": _step(grid) if grid else None,
                 "figures": _figures(source / "training.json"),
@@ -48,12 +66,49 @@ def section(folder: Path) -> list[dict[str, Any]]:
     return content
 
 
+def image_curve() -> pd.DataFrame:
+    """The image model's curve, thinned; a single row of nothing for a method without training."""
+    path = IMAGE_DM / "curve.csv"
+    if not path.exists():
+        # DVC draws no plot of a table without rows and warns of each
+        return pd.DataFrame([{"step": 0, "loss": None, "val_loss": None}])
+    return tables.training_curve(pd.read_csv(path))
+
+
+def _divergence(curve: pd.DataFrame) -> str | None:
+    if "colour_divergence" not in curve or curve["colour_divergence"].isna().all():
+        return None
+    return drawing(figures.divergence_chart(curve))
+
+
+def _candidates(folder: Path, source: Path, sampled: str) -> list[dict[str, Any]]:
+    """Name, figure and grid of all weights that were kept; none if only best and last were."""
+    content = _measured(source / "training.json")
+    kept = content.get("candidates")
+    if not kept:
+        return []
+    best = {"step": content["best_step"], "value": content["best_value"]}
+    entries = {"best": best, **kept, "last": {"step": content["steps"], "value": None}}
+    rows = []
+    for name, entry in entries.items():
+        picture = f"images/{source.name}-{name}.png"
+        (folder / "images").mkdir(exist_ok=True)
+        shutil.copyfile(source / "candidates" / f"{name}.png", folder / picture)
+        reason = CHOSEN_BY[content["monitor"] if name == "best" else name]
+        rows.append(
+            {"name": name, "reason": reason, "picture": picture, "used": name == sampled} | entry
+        )
+    return rows
+
+
 def _figures(path: Path) -> list[tuple[str, str]]:
     """Name and value of what the training measured at its end."""
-    if not path.exists():
-        return []
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return [row for rows in facts.flat({"training": content}).values() for row in rows]
+    content = facts.flat({"training": _measured(path)})
+    return [row for rows in content.values() for row in rows]
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _last_grid(source: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """What a segmenter says about images, and the pixel counts that all its scores come from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -73,13 +73,18 @@ def counts_table(
 
 
 def draw_examples(
-    pairs: Pairs, predicted: np.ndarray, classes: list[ClassInfo], count: int, tile_px: int = 128
+    pairs: Pairs,
+    predictions: Sequence[np.ndarray],
+    classes: list[ClassInfo],
+    count: int,
+    tile_px: int = 128,
 ) -> np.ndarray:
-    """uint8 picture: a row each of `count` evenly spaced photos, their truths and predictions."""
+    """uint8 picture: a row each of `count` evenly spaced photos, truths and each prediction."""
     chosen = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int)
     palette = np.array([item.colour for item in classes], dtype=np.uint8)
     factor = max(1, tile_px // max(pairs.images.shape[1:3]))
-    rows = [pairs.images[chosen], palette[pairs.masks[chosen]], palette[predicted[chosen]]]
+    labels = [pairs.masks, *predictions]
+    rows = [pairs.images[chosen], *(palette[masks[chosen]] for masks in labels)]
     framed = [np.pad(row, [(0, 0), (0, 1), (0, 1), (0, 0)], constant_values=255) for row in rows]
     picture = np.concatenate([np.concatenate(list(row), axis=1) for row in framed])
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -119,7 +119,7 @@ def write_run(folder: Path, run: SegmenterRun, results: TestResults) -> None:
     pd.concat(curves)[columns].to_csv(folder / "curve.csv", index=False, float_format="%.6g")
     results.table.to_parquet(folder / "counts.parquet", index=False)
     write_json(folder / "run.json", _summary(run))
-    picture = draw_examples(results.pairs, results.predicted, run.mix.classes, EXAMPLES)
+    picture = draw_examples(results.pairs, [results.predicted], run.mix.classes, EXAMPLES)
     write_image(folder / "examples.png", picture)
 
 

@@ -52,6 +52,7 @@ class TrainingSettings(Settings):
 
     loss: LossName = "dice_ce"
     optimiser: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = Field(default=0.9, ge=0, lt=1)  # sgd
     learning_rate: float = Field(default=3e-4, gt=0)  # at the start
     weight_decay: float = Field(default=1e-2, ge=0)
     schedule: Literal["cosine", "none"] = "cosine"  # of the learning rate, down to 0
@@ -69,10 +70,10 @@ class RepeatedTrainingSettings(TrainingSettings):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a segmenter learns from."""
+    """What a segmenter learns from; without validation pairs the last weights are the best."""
 
     train: Pairs
-    val: Pairs
+    val: Pairs | None
     total_classes: int  # background included
     augmentation: AugmentationSettings | None
 
@@ -85,14 +86,21 @@ class TrainedSegmenter:
     curve: pd.DataFrame  # step, epoch, train_loss, val_defect_iou, val_miou
     total_steps: int
     best_step: int
-    best_value: float  # of the monitored score
+    best_value: float  # of the monitored score; NaN without validation pairs
     seconds: float
 
 
-# fused: one kernel for all parameters; on the CPU its step takes a third of the time
-OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": functools.partial(torch.optim.AdamW, fused=True),
-    "sgd": functools.partial(torch.optim.SGD, momentum=0.9, fused=True),
+def _adamw(settings: TrainingSettings) -> Callable[..., torch.optim.Optimizer]:
+    return torch.optim.AdamW
+
+
+def _sgd(settings: TrainingSettings) -> Callable[..., torch.optim.Optimizer]:
+    return functools.partial(torch.optim.SGD, momentum=settings.momentum)
+
+
+OPTIMISERS: dict[str, Callable[[TrainingSettings], Callable[..., torch.optim.Optimizer]]] = {
+    "adamw": _adamw,
+    "sgd": _sgd,
 }
 
 
@@ -121,7 +129,21 @@ def train_segmenter(
     Raises:
         UserError: too few pairs, or weights that cannot be had.
     """
-    trainer = _Trainer(architecture, network_settings, settings, data, seed, state_path)
+    network = build_segmenter(architecture, network_settings, data.total_classes, seed)
+    return train_on(network, settings, data, seed, state_path, what, save_every_s)
+
+
+def train_on(
+    network: Segmenter,
+    settings: TrainingSettings,
+    data: TrainingData,
+    seed: int,
+    state_path: Path,
+    what: str,
+    save_every_s: float = SAVE_EVERY_S,
+) -> TrainedSegmenter:
+    """Train `network` itself from the weights that it has; else as `train_segmenter`."""
+    trainer = _Trainer(network, settings, data, seed, state_path)
     trainer.run(what, save_every_s)
     return trainer.result()
 
@@ -131,8 +153,7 @@ class _Trainer:
 
     def __init__(
         self,
-        architecture: Architecture,
-        network_settings: NetworkSettings,
+        network: Segmenter,
         settings: TrainingSettings,
         data: TrainingData,
         seed: int,
@@ -144,13 +165,14 @@ class _Trainer:
         in_steps = 1 if settings.budget.unit == "steps" else self.epoch_steps
         self.total_steps = settings.budget.amount * in_steps
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = build_segmenter(architecture, network_settings, data.total_classes, seed)
         # a quarter faster on the CPU for networks of depthwise convolutions
         self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.optimiser = OPTIMISERS[settings.optimiser](
+        self.optimiser = OPTIMISERS[settings.optimiser](settings)(
             self.network.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
+            # one kernel for all parameters; on the CPU its step takes a third of the time
+            fused=True,
         )
         self.state = TrainingState()
         self.best: dict[str, torch.Tensor] = {}
@@ -168,7 +190,8 @@ class _Trainer:
                 bar.update(1)
                 if not self._validation_is_due():
                     continue
-                bar.note(**self._validate(float(np.mean(losses))))
+                scores = self._validate(float(np.mean(losses)))
+                bar.note(**{name: score for name, score in scores.items() if not np.isnan(score)})
                 losses.clear()
                 self.state.seconds = time.monotonic() - started
                 if self.state.step == self.total_steps:
@@ -224,22 +247,27 @@ class _Trainer:
         return self.state.step % every == 0 or self.state.step == self.total_steps
 
     def _validate(self, train_loss: float) -> dict[str, float]:
-        val = self.data.val
-        counts = count_pixels(predict(self.network, val.images), val.masks, self.data.total_classes)
-        scores = {
-            "val_defect_iou": defect_iou(counts),
-            "val_miou": reduce_score(counts, "iou", "macro-imagewise"),
-        }
+        scores = self._validation_scores()
         step = self.state.step
         point = {"step": step, "epoch": step / self.epoch_steps, "train_loss": train_loss}
         self.state.curve.append(point | scores)
         value = scores[f"val_{self.settings.monitor}"]
-        if value > self.state.best_value:
+        if self.data.val is None or value > self.state.best_value:
             self.state.best_step, self.state.best_value = step, value
             self.best = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
         return scores
+
+    def _validation_scores(self) -> dict[str, float]:
+        val = self.data.val
+        if val is None:
+            return {"val_defect_iou": math.nan, "val_miou": math.nan}
+        counts = count_pixels(predict(self.network, val.images), val.masks, self.data.total_classes)
+        return {
+            "val_defect_iou": defect_iou(counts),
+            "val_miou": reduce_score(counts, "iou", "macro-imagewise"),
+        }
 
     def _save(self) -> None:
         parts = {
@@ -254,11 +282,12 @@ class _Trainer:
         self.best = parts["best"]
         if self.state.step < self.total_steps:
             self.network.load_state_dict(parts["weights"])
-            restore_optimiser(self.optimiser, parts["optimiser"])
+            # plain SGD has nothing to restore
+            restore_optimiser(self.optimiser, parts.get("optimiser", {}))
 
 
 def _check_monitor(settings: TrainingSettings, data: TrainingData) -> None:
-    if settings.monitor == "defect_iou" and not data.val.masks.any():
+    if settings.monitor == "defect_iou" and data.val is not None and not data.val.masks.any():
         raise UserError(
             "monitor: got defect_iou, but none of the validation pairs shows a defect; "
             "choose monitor: miou or enlarge split.val"

@@ -1,13 +1,14 @@
 """The state of a training as one safetensors file: nothing is pickled.
 
-Tensors: `weights/<name>`, `average/<name>` (EMA), `best/<name>` (the monitored EMA weights, where
-they are not the current ones), `optimiser/<name>/<exp_avg|exp_avg_sq|step>`. Metadata: the record
-of the training, the EMA's number of updates and the gradient scaler's state, as JSON.
+Tensors: `weights/<name>`, `average/<name>` (EMA), `best/<monitor>/<name>` (EMA weights of the step
+that was the best by it), `optimiser/<name>/<exp_avg|exp_avg_sq|step>`, `adversary/<weights|
+optimiser>/…` of a discriminator. Metadata: the record of the training, the EMA's number of updates
+and the gradient scaler's state, as JSON.
 """
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,21 @@ class TrainingState:
 
     weights: Tensors
     average: Tensors
-    best: Tensors  # empty until the monitor has chosen
+    best: Tensors  # `<monitor>/<name>`; none until the monitor has chosen
     optimiser: Tensors  # `<parameter>/<name of its state>`; empty before the first step
     average_updates: int
     scaler: dict[str, Any] | None  # fp16 only
     record: Record
+    adversary: Tensors = field(default_factory=dict)  # empty without a discriminator
+
+    def best_by(self, monitor: str) -> Tensors:
+        """The averaged weights that were the best by `monitor`."""
+        prefix = f"{monitor}/"
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.best.items()
+            if name.startswith(prefix)
+        }
 
     def write(self, path: Path) -> None:
         """Replace `path` by this state, atomically."""
@@ -42,6 +53,7 @@ class TrainingState:
             "average": self.average,
             "best": self.best,
             "optimiser": self.optimiser,
+            "adversary": self.adversary,
         }
         tensors = {
             f"{group}/{name}": tensor.detach().contiguous()
@@ -69,7 +81,7 @@ class TrainingState:
             optimiser=self.optimiser,
             average_updates=self.average_updates,
             scaler=self.scaler,
-            record=Record(parts=list(self.record.parts)),
+            record=Record(list(self.record.parts), list(self.record.measures)),
         )
 
 
@@ -79,13 +91,15 @@ def read_state(path: Path) -> TrainingState:
     Raises:
         UserError: the file is missing or is no state of a training.
     """
-    groups: dict[str, Tensors] = {"weights": {}, "average": {}, "best": {}, "optimiser": {}}
+    names = ("weights", "average", "best", "optimiser", "adversary")
+    groups: dict[str, Tensors] = {name: {} for name in names}
     try:
         with safe_open(path, framework="pt") as file:
             content = json.loads(file.metadata()["state"])
             for key in file.keys():  # noqa: SIM118 (a safetensors file is no mapping)
                 group, name = key.split("/", 1)
                 groups[group][name] = file.get_tensor(key)
+            record = Record.from_json(content["record"])
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run the stage that trains this model first") from None
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -94,7 +108,7 @@ def read_state(path: Path) -> TrainingState:
         **groups,
         average_updates=content["average_updates"],
         scaler=content["scaler"],
-        record=Record(**content["record"]),
+        record=record,
     )
 
 

@@ -126,10 +126,10 @@ def test_trains_resumes_and_paints(autoencoder, tmp_path, monkeypatch):
     again = trainer(tmp_path / "broken").run()
     assert all(torch.equal(again.weights[name], state.weights[name]) for name in state.weights)
 
-    painter = kind.painter(unbroken.network)
+    painter = kind.painter(unbroken.network, 2, True)
     conditions = torch.rand(2, 3, 16, 16)
     noise = [torch.Generator().manual_seed(i) for i in (1, 2)]
-    drawn = painter.paint(conditions, noise, SamplerSettings(steps=3, guidance=0.5))
+    drawn = painter.paint(conditions, noise, SamplerSettings(steps=3, guidance=0.5)).photos
     assert drawn.shape == (2, 3, 16, 16) and drawn.abs().max() <= 1
     assert not torch.equal(drawn[0], drawn[1])
 
@@ -170,6 +170,6 @@ def test_kind_is_read_by_name(autoencoder):
     kind = read_image_kind(params, autoencoder)
     assert isinstance(kind, LdmKind) and kind.settings == SETTINGS
     assert set(kind.inputs()) == {"diffusion_pytorch_model.safetensors", "latents.json"}
-    with pytest.raises(UserError, match=r"image_dm\.kind: got 'gan', expected sdm or ldm"):
+    with pytest.raises(UserError, match=r"image_dm\.kind: got 'gan', expected one of sdm"):
         read_image_kind({"image_dm": {"kind": "gan"}}, autoencoder)
     assert SdmKind.name == "sdm"

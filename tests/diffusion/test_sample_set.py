@@ -1,4 +1,7 @@
+"""Drawing a numbered set: alignment, resumption, several processes, files, methods."""
+
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -7,32 +10,36 @@ from torch import nn
 
 from pipeline.data.pairs import Pairs, load_pairs
 from pipeline.data.synthetic_set import read_pair
-from pipeline.diffusion.painting import PixelPainter
+from pipeline.diffusion.drawing import for_masks
+from pipeline.diffusion.model_folder import ModelCard
+from pipeline.diffusion.painting import PixelPainter, to_pixels
 from pipeline.diffusion.sample_set import (
     SampleJob,
+    digest_of,
     draw_batches,
-    draw_set,
-    store_key,
-    to_pixels,
+    drawn_store,
+    hashes_of,
     unfinished_batches,
+    write_set,
 )
-from pipeline.diffusion.sampling import SamplingSettings
+from pipeline.diffusion.sampling import SamplerSettings
 from pipeline.diffusion.schedules import DiffusionSettings
-from pipeline.io.images import read_mask, read_silhouette
+from pipeline.io.images import read_image, read_mask, read_silhouette
 from pipeline.io.manifests import ClassInfo, read_manifest
 from pipeline.io.seeding import derive_seed
 from pipeline.masks.real import MaskDraw
 
 CLASSES = [ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "defect", (255, 0, 0))]
+DIFFUSION = DiffusionSettings(prediction="x0", loss="mse")
 
 
 class TinyNetwork(nn.Module):
     """An untrained network on 2 classes and a silhouette; counts its calls."""
 
-    def __init__(self):
+    def __init__(self, channels=3):
         super().__init__()
         torch.manual_seed(0)
-        self.conv = nn.Conv2d(3 + 3, 3, 3, padding=1)
+        self.conv = nn.Conv2d(3 + channels, 3, 3, padding=1)
         self.calls = 0
 
     def forward(self, x, timesteps, condition):
@@ -40,23 +47,25 @@ class TinyNetwork(nn.Module):
         return self.conv(torch.cat([x, condition], dim=1))
 
 
-def draw_mask(index: int) -> MaskDraw:
+def draw_mask(index: int, factor: int = 1) -> MaskDraw:
     mask = np.zeros((8, 6), dtype=np.uint8)
     mask[index % 8] = 1
+    mask = mask.repeat(factor, axis=0).repeat(factor, axis=1)
     rejected = ("empty",) if index == 1 else ()
     return MaskDraw(mask, mask == 0, f"photo_{index % 4}", rejected)
 
 
-def make_job(count: int, **settings) -> SampleJob:
-    values = {"batch_size": 4, "checkpoint": "best", "sampler": "ddpm", "steps": 3} | settings
-    return SampleJob(
-        painter=PixelPainter(TinyNetwork(), DiffusionSettings(prediction="x0", loss="mse")),
-        classes=CLASSES,
-        with_object=True,
-        source=draw_mask,
-        settings=SamplingSettings(count=count, **values),
-        seed=5,
-    )
+def make_card(with_object=True):
+    return ModelCard("sdm", SamplerSettings(), {}, CLASSES, with_object, 8, 6, 0)
+
+
+def make_job(
+    count, with_object=True, reduction=1, source=draw_mask, network=None, **settings
+) -> SampleJob:
+    painter = PixelPainter(network or TinyNetwork(2 + with_object), DIFFUSION)
+    sampler = SamplerSettings(**{"sampler": "ddpm", "steps": 3} | settings)
+    draw = for_masks(painter, make_card(with_object), source, sampler, 5, reduction)
+    return SampleJob(draw, CLASSES, with_object, count, batch_size=4, seed=5)
 
 
 def draw_missing(job: SampleJob, store) -> int:
@@ -85,6 +94,19 @@ def test_batches_are_aligned_and_a_larger_count_draws_only_the_new_ones(tmp_path
     after = contents(tmp_path)
     assert len(after) == 12 * 4  # photo, mask, silhouette, facts
     assert {name: after[name] for name in before} == before
+
+
+def test_a_later_set_draws_what_a_larger_one_would(tmp_path):
+    larger, later = tmp_path / "larger", tmp_path / "later"
+    draw_missing(make_job(12), larger)
+    job = replace(make_job(3), first=6)
+    assert list(job.indices) == [6, 7, 8]
+    assert draw_missing(job, later) == 2  # batches 4 … 7 and 8 … 11
+    drawn = contents(later)
+    assert len(drawn) == 8 * 4
+    assert drawn.items() <= contents(larger).items()
+    write_set(job, later, tmp_path / "set", {})
+    assert read_manifest(tmp_path / "set")["index"].tolist() == [6, 7, 8]
 
 
 def test_an_interrupted_drawing_ends_in_the_same_bytes(tmp_path):
@@ -116,26 +138,36 @@ def test_pairs_hold_what_they_were_drawn_for(tmp_path):
         assert np.array_equal(read_silhouette(tmp_path / "objects" / name), expected.object)
 
 
+def test_a_model_that_draws_small_is_given_smaller_masks(tmp_path):
+    full, small = tmp_path / "full", tmp_path / "small"
+    draw_missing(make_job(3), full)
+    draw_missing(make_job(3, reduction=2, source=partial(draw_mask, factor=2)), small)
+    assert contents(small) == contents(full)
+
+
 def test_the_set_is_written_and_drawn_once(workplace):
-    job = make_job(5, guidance=0.5)
-    draw_set(job, {"a": 1}, workplace / "synthetic", "title")
-    assert job.painter.network.calls == 2 * 3
-    frame = read_manifest(workplace / "synthetic")
+    out, drawn_by = workplace / "synthetic", {"guidance": 0.5}
+
+    def draw(count):
+        network = TinyNetwork()
+        job = make_job(count, network=network, guidance=0.5)
+        with drawn_store(job, {"a": 1}) as store:
+            write_set(job, store, out, drawn_by)
+        return network.calls
+
+    assert draw(5) == 2 * 3
+    frame = read_manifest(out)
     assert frame["mask_id"].tolist() == ["photo_0", "photo_1", "photo_2", "photo_3", "photo_0"]
     assert frame["seed"].tolist() == [derive_seed(5, "sample", i) for i in range(5)]
     assert set(frame["guidance"]) == {0.5}
     assert [list(faults) for faults in frame["mask_rejected"]] == [[], ["empty"], [], [], []]
     assert frame["mask_fault"].isna().all()
-    assert len(load_pairs(workplace / "synthetic", frame, verify=True)) == 5
-    first = contents(workplace / "synthetic")
-    again = make_job(5, guidance=0.5)
-    draw_set(again, {"a": 1}, workplace / "synthetic", "title")
-    assert again.painter.network.calls == 0
-    assert contents(workplace / "synthetic") == first
-    fewer = make_job(2, guidance=0.5)
-    draw_set(fewer, {"a": 1}, workplace / "synthetic", "title")
-    assert fewer.painter.network.calls == 0
-    kept = contents(workplace / "synthetic")
+    assert len(load_pairs(out, frame, verify=True)) == 5
+    first = contents(out)
+    assert draw(5) == 0
+    assert contents(out) == first
+    assert draw(2) == 0
+    kept = contents(out)
     assert sorted(name for name in kept if name.startswith("images/")) == [
         "images/synthetic_000000.png",
         "images/synthetic_000001.png",
@@ -143,32 +175,32 @@ def test_the_set_is_written_and_drawn_once(workplace):
 
 
 def test_a_model_without_silhouettes_writes_none(tmp_path):
-    job = replace(make_job(2), with_object=False)
-    job.painter.network.conv = nn.Conv2d(3 + 2, 3, 3, padding=1)
-    draw_missing(job, tmp_path)
+    draw_missing(make_job(2, with_object=False), tmp_path)
     assert not (tmp_path / "objects").exists()
     assert read_pair(tmp_path, 0).files()["object"] is None
 
 
-def test_the_store_depends_on_all_but_the_count(tmp_path):
+def test_guidance_changes_the_photo(tmp_path):
+    draw_missing(make_job(1), tmp_path / "without")
+    draw_missing(make_job(1, guidance=2.0), tmp_path / "with")
+    photos = [read_image(tmp_path / n / "images/synthetic_000000.png") for n in ("with", "without")]
+    assert not np.array_equal(*photos)
+
+
+def test_keys_depend_on_weights_and_on_all_of_the_pairs(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"weights")
+    before = hashes_of(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"others")
+    assert hashes_of(tmp_path) != before
     masks = np.zeros((2, 8, 6), dtype=np.uint8)
     pairs = Pairs(["a", "b"], np.zeros((2, 8, 6, 3), dtype=np.uint8), masks, masks == 0)
-
-    def key(job=None, pairs=pairs, mask_settings=None, **inputs):
-        return store_key(job or make_job(5), tmp_path, inputs, pairs, mask_settings or {})
-
-    assert key() == key(make_job(50))
-    assert key() != key(make_job(5, guidance=1.0))
-    assert key() != key(make_job(5, batch_size=8))
-    assert key(autoencoder="one") != key(autoencoder="another")
-    assert key() != key(replace(make_job(5), seed=6))
-    assert key() != key(mask_settings={"real": {"order": "shuffled"}})
-    assert key() != key(pairs=replace(pairs, masks=masks + 1))
-    assert key() != key(pairs=replace(pairs, objects=masks > 0))
-    same = key()
-    (tmp_path / "model.safetensors").write_bytes(b"others")
-    assert key() != same
+    others = [
+        replace(pairs, ids=["a", "c"]),
+        replace(pairs, images=pairs.images + 1),
+        replace(pairs, masks=masks + 1),
+        replace(pairs, objects=masks > 0),
+    ]
+    assert len({digest_of(item) for item in [pairs, *others]}) == 5
 
 
 def test_pixels_are_rounded_and_cover_the_range():

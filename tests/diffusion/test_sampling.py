@@ -234,8 +234,14 @@ def test_more_steps_than_the_training_had_are_refused():
 
 
 def test_settings_name_what_is_wrong():
-    values = {"count": 0, "batch_size": 4, "checkpoint": "best", "sampler": "ddpm", "eta": 0.5}
-    with pytest.raises(UserError, match=r"sampling.count: got 0"):
-        parse(SamplingSettings, "sampling", values)
-    with pytest.raises(UserError, match="only ddim has an eta"):
-        parse(SamplingSettings, "sampling", values | {"count": 1})
+    superres = {"enabled": True, "batch_size": 4, "condition_noise": 0.0, "checkpoint": "best"}
+    values = {"count": 1, "first": 0, "batch_size": 4, "checkpoint": "best", "superres": superres}
+    assert parse(SamplingSettings, "sampling", values).superres.enabled
+    for changes, message in (
+        ({"count": 0}, r"sampling.count: got 0"),
+        ({"sampler": "ddpm", "eta": 0.5}, "only ddim has an eta"),
+        ({"checkpoint": "first"}, r"sampling.checkpoint: got 'first'"),
+        ({"superres": superres | {"guidance": 1.0}}, "guidance 0: there is no mask to guide by"),
+    ):
+        with pytest.raises(UserError, match=message):
+            parse(SamplingSettings, "sampling", values | changes)

@@ -26,18 +26,19 @@ from pipeline.diffusion.image_model import load_image_model
 from pipeline.diffusion.image_training import train_image_model
 from pipeline.diffusion.previews import PreviewSettings
 from pipeline.diffusion.schedules import DiffusionSettings
-from pipeline.diffusion.training import LOSS_PARTS, Trainer
+from pipeline.diffusion.training import LOSS_PARTS, MEASURES, NO_EXTRAS, Extras, Trainer
 from pipeline.diffusion.training_settings import TrainingSettings
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of, write_image, write_mask, write_silhouette
 from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
 from pipeline.models.conditioning import ConditionSettings
 from pipeline.models.spade_unet import NetworkSettings, SpadeUNet, build_network
-from pipeline.training.record import Record
+from pipeline.training.record import Best, Record
 from pipeline.training.state import STATE_FILE, read_state
 
 COLOURS = [(0, 0, 0), (255, 0, 0)]
-COLUMNS = Record(parts=LOSS_PARTS).columns
+COLUMNS = Record(parts=LOSS_PARTS, measures=MEASURES).columns
+VAL = COLUMNS.index("val_loss")
 NETWORK = NetworkSettings(
     width=8,
     multipliers=[1, 2],
@@ -92,15 +93,16 @@ def network(diffusion=DIFFUSION):
     return build_network(NETWORK, 3, diffusion.learns_variance, (8, 8))
 
 
-def trainer(folder, settings=TRAINING, diffusion=DIFFUSION, val=True):
+def trainer(folder, settings=TRAINING, diffusion=DIFFUSION, val=True, extras=NO_EXTRAS):
     return Trainer(
         network(diffusion),
-        PhotoExamples(pairs(), 2, settings.augment, 7),
-        PhotoExamples(pairs(3, seed=1), 2, GeometricSettings(), 7) if val else None,
+        PhotoExamples(pairs(), settings.augment, 7, 2),
+        PhotoExamples(pairs(3, seed=1), GeometricSettings(), 7, 2) if val else None,
         diffusion,
         settings,
         7,
         folder,
+        extras,
     )
 
 
@@ -202,7 +204,7 @@ def test_learns(tmp_path):
     curve = trainer(tmp_path, settings, diffusion).run().record.curve
     losses = [row[COLUMNS.index("loss")] for row in curve]
     assert losses[-1] < losses[0] / 2
-    val = [row[-2] for row in curve if row[-2] is not None]
+    val = [row[VAL] for row in curve if row[VAL] is not None]
     assert val[-1] < val[0]
 
 
@@ -226,15 +228,44 @@ def test_loss_that_is_not_a_number_names_the_step(tmp_path):
 def test_monitors_choose_their_best(tmp_path):
     by_training = trainer(tmp_path / "train", with_changes(max_steps=20)).run().record
     epochs = {math.ceil(6 * e / 4): e for e in range(1, 14)}  # 6 pairs, batches of 4
-    assert by_training.best_step in epochs
+    assert by_training.best["train_loss"].step in epochs
     by_validation = trainer(tmp_path / "val", with_changes(monitor="val_loss")).run().record
-    measured = {row[0]: row[-2] for row in by_validation.curve if row[-2] is not None}
+    measured = {row[0]: row[VAL] for row in by_validation.curve if row[VAL] is not None}
     assert sorted(measured) == [6, 12]
-    assert by_validation.best_step == min(measured, key=measured.get)
-    assert by_validation.best_value == min(measured.values())
+    assert by_validation.best["val_loss"].step == min(measured, key=measured.get)
+    assert by_validation.best["val_loss"].value == min(measured.values())
     every = trainer(tmp_path / "every", with_changes(monitor="every")).run()
-    assert (every.record.best_step, every.record.best_value) == (12, None)
-    assert all(torch.equal(every.best[name], every.average[name]) for name in every.best)
+    assert every.record.best == {"every": Best(12, None)}
+    assert every.best_by("every").keys() == every.average.keys()
+    assert all(torch.equal(t, every.average[name]) for name, t in every.best_by("every").items())
+
+
+def test_candidates_are_kept_beside_the_best(tmp_path):
+    values = iter([0.3, 0.1, 0.2])
+    settings = with_changes(
+        monitor="colour_divergence",
+        candidates=["val_loss", "every"],
+        colour_divergence={"every_steps": 4},
+    )
+    seen = {}
+    running = trainer(tmp_path, settings, extras=Extras(colour_divergence=lambda: next(values)))
+    plain = running._follow_up
+
+    def watched():
+        plain()
+        average = running._average()
+        seen[running.record.steps_done] = {name: t.clone() for name, t in average.items()}
+
+    running._follow_up = watched
+    state = running.run()
+    assert state.record.best["colour_divergence"] == Best(8, 0.1)
+    divergence = COLUMNS.index("colour_divergence")
+    figures = {row[0]: row[divergence] for row in state.record.curve}
+    assert [figures[step] for step in (4, 8, 12)] == [0.3, 0.1, 0.2]
+    for monitor in ("colour_divergence", "val_loss", "every"):
+        step = state.record.best[monitor].step
+        assert all(torch.equal(t, seen[step][n]) for n, t in state.best_by(monitor).items())
+    assert_same_state(read_state(tmp_path / STATE_FILE), state)
 
 
 def test_train_loss_is_the_mean_over_an_epoch(tmp_path):
@@ -243,8 +274,9 @@ def test_train_loss_is_the_mean_over_an_epoch(tmp_path):
     losses = [row[2] for row in record.curve]
     # 12 examples in 3 batches of 4: epochs of 6 pairs end within the second and after the third
     first, second = (losses[0] + losses[1]) / 2, losses[2]
-    assert record.best_value == pytest.approx(min(first, second))
-    assert record.best_step == (2 if first < second else 3)
+    best = record.best["train_loss"]
+    assert best.value == pytest.approx(min(first, second))
+    assert best.step == (2 if first < second else 3)
 
 
 def test_curve_rows_are_means_since_the_row_before(tmp_path):
@@ -297,6 +329,10 @@ def test_ends_at_the_earlier_of_steps_and_epochs():
     [
         {"max_steps": None},
         {"monitor": "val_loss", "evaluate_every_steps": None},
+        {"candidates": ["every"], "evaluate_every_steps": None},
+        {"candidates": ["train_loss"]},
+        {"candidates": ["every", "every"]},
+        {"monitor": "colour_divergence"},
         {"batch_size": 0},
         {"precision": "fp8"},
         {"patience": 3},
@@ -308,8 +344,9 @@ def test_refuses_settings_that_make_no_sense(changes):
 
 
 def test_refuses_what_data_or_machine_cannot_serve(tmp_path):
-    with pytest.raises(UserError, match="no validation pairs"):
-        trainer(tmp_path, with_changes(monitor="val_loss"), val=False)
+    for changes in ({"monitor": "val_loss"}, {"candidates": ["val_loss"]}):
+        with pytest.raises(UserError, match="no validation pairs"):
+            trainer(tmp_path, with_changes(**changes), val=False)
     with pytest.raises(UserError, match=r"batch_size: got 4, expected a multiple of the 3"):
         TRAINING.check_against(validation_pairs=1, processes=3)
     if not torch.cuda.is_available():
@@ -318,7 +355,7 @@ def test_refuses_what_data_or_machine_cannot_serve(tmp_path):
 
 
 def source(total=6, batch_size=4, drop_rate=0.2, augment=TRAINING.augment, seed=3, **changes):
-    examples = PhotoExamples(pairs(total), 2, augment, seed)
+    examples = PhotoExamples(pairs(total), augment, seed, 2)
     return BatchSource(examples, batch_size, drop_rate, 100, seed, **changes)
 
 
@@ -373,7 +410,7 @@ def test_augmentation_moves_photo_mask_and_silhouette_together():
 
 
 def test_validation_is_the_same_each_time_and_covers_every_pair():
-    examples = PhotoExamples(pairs(5), 2, TRAINING.augment, 0)
+    examples = PhotoExamples(pairs(5), TRAINING.augment, 0, 2)
     first, second = (list(validation_batches(examples, 2, 100, 0)) for _ in range(2))
     assert [len(batch.t) for batch in first] == [2, 2, 1]
     assert sorted(torch.cat([b.t for b in first]).tolist()) == [10, 30, 50, 70, 90]
@@ -451,6 +488,39 @@ def test_output_folder_holds_model_curve_grids_and_nothing_else(prepared, tmp_pa
     average = read_state(out / "state" / STATE_FILE).average
     assert all(torch.equal(tensor, average[n]) for n, tensor in painter.network.named_parameters())
     assert isinstance(SpadeUNet.from_pretrained(out / "best"), SpadeUNet)
+
+
+def test_candidates_become_folders_with_a_grid_each(prepared, tmp_path):
+    out = tmp_path / "out"
+    training = {
+        "monitor": "val_loss",
+        "candidates": ["colour_divergence"],
+        "colour_divergence": {"every_steps": 6, "samples": 3, "steps": 2},
+    }
+    train(prepared, out, sdm(**training))
+    assert {path.name for path in (out / "candidates").iterdir()} == {
+        "best.png",
+        "last.png",
+        "colour_divergence.png",
+    }
+    written = json.loads((out / "training.json").read_text())["candidates"]
+    curve = pd.read_csv(out / "curve.csv").dropna(subset="colour_divergence")
+    lowest = curve.loc[curve["colour_divergence"].idxmin()]
+    assert written["colour_divergence"]["step"] == lowest["step"]
+    assert 0 < lowest["colour_divergence"] <= math.log(2)
+    painter, _ = load_image_model(out, "colour_divergence", tmp_path)
+    best = read_state(out / "state" / STATE_FILE).best_by("colour_divergence")
+    assert all(torch.equal(t, best[n]) for n, t in painter.network.named_parameters())
+    with pytest.raises(UserError, match=r"checkpoint: got every, but .* holds best, colour_div"):
+        load_image_model(out, "every", tmp_path)
+
+
+def test_a_smaller_model_is_trained_on_smaller_photos(prepared, tmp_path):
+    out = tmp_path / "out"
+    train(prepared, out, sdm(), reduction=2)
+    assert json.loads((out / "settings.json").read_text())["height"] == 4
+    with pytest.raises(UserError, match=r"image_dm\.reduction: got 3, which does not divide"):
+        train(prepared, tmp_path / "other", sdm(), reduction=3)
 
 
 def test_two_trainings_write_the_same_bytes(prepared, tmp_path):

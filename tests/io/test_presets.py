@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import read_yaml
-from pipeline.io.presets import compose, write_params
+from pipeline.io.presets import compose, set_data, write_params
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 
@@ -68,3 +68,12 @@ def test_an_unknown_preset_lists_the_known(folder):
 def test_every_preset_composes(path, tmp_path):
     write_params(compose(path.stem, PRESETS), tmp_path / "params.yaml")
     assert read_yaml(tmp_path / "params.yaml").keys() == read_yaml(PRESETS / "demo.yaml").keys()
+
+
+def test_data_of_both_domains_come_from_one_folder_if_the_preset_says_so():
+    together = {"dataset": {"path": "<rice>"}, "external": {"dataset": {"path": "<rice>"}}}
+    set_data(together, "/data/rice")
+    assert together["dataset"]["path"] == together["external"]["dataset"]["path"] == "/data/rice"
+    apart = {"dataset": {"path": "<wheat>"}, "external": {"dataset": {"path": "<other>"}}}
+    set_data(apart, "/data/wheat")
+    assert apart["external"]["dataset"]["path"] == "<other>"

@@ -47,9 +47,16 @@ PARAMS = {
         "ldm": {"not": "in use"},
         "finetune": {"enabled": False},
     },
-    "sampling": {"count": 24, "guidance": 0.5, "steps": 20, "sampler": "dpmsolver++"},
+    "sampling": {
+        "count": 24,
+        "guidance": 0.5,
+        "steps": 20,
+        "sampler": "dpmsolver++",
+        "checkpoint": "last",
+    },
     "filter": {"score": "miou", "keep": "all"},
     "segmenters": {"architectures": ARCHITECTURES, "baseline": "real_all", "mixes": MIXES},
+    "external": {"enabled": False, "dataset": {"path": "data/field"}},
     "report": {"pairs": 6, "ranked_pairs": 3, "resamples": 200},
 }
 TEST_PHOTOS, SEEDS = 6, 2

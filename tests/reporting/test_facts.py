@@ -30,6 +30,19 @@ def test_the_method_s_two_choices_are_told():
     assert told["Masks from"] == "the training masks"
 
 
+def test_a_model_of_pairs_is_told():
+    pair = {"network": {"architecture": "shared_encoder"}, "discriminator": {"enabled": True}}
+    chosen = {"image_dm": {"kind": "pair", "pair": pair}}
+    synthetic = pd.DataFrame({"superres": ["ddim"], "superres_steps": [100]})
+    told = dict(facts.method(PARAMS | chosen, synthetic))
+    assert told["Masks from"] == "nowhere else: made with their photos"
+    assert told["Image model"].startswith("pair, shared_encoder: one encoder")
+    assert told["Image model"].endswith("against a discriminator")
+    assert told["Masks hold"] == "classes" and "Condition" not in told
+    assert told["Enlarged by"] == "ddim, drawn"
+    assert told["Steps of the enlargement"] == "100"
+
+
 def test_no_guidance_is_told():
     told = dict(facts.method(PARAMS, pd.DataFrame({"guidance": [0.0]})))
     assert told["Guidance"] == "none (s = 0, w = 1)"

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
-from pipeline.io.images import read_mask
+from pipeline.io.images import read_mask, write_image
 from pipeline.io.manifests import read_split
 from stages.report import main
 
@@ -182,3 +182,48 @@ def test_further_trainings_are_shown_and_unused_ones_are_not(project):
     assert "<dt>implausible.share</dt><dd>0.125</dd>" in html
     assert "Autoencoder" not in html
     assert Path("metrics/report/images/mask_dm.png").exists()
+
+
+def test_weights_to_choose_from_stand_side_by_side(project):
+    model = Path("data/models/image_dm")
+    curve = pd.read_csv(model / "curve.csv")
+    measured = curve.index % 2 == 0
+    curve["colour_divergence"] = np.where(measured, 0.02, np.nan)
+    curve.to_csv(model / "curve.csv", index=False)
+    for name in ("best", "last", "val_loss"):
+        write_image(model / f"candidates/{name}.png", np.zeros((4, 4, 3), np.uint8))
+    figures = {
+        "steps": 500,
+        "monitor": "colour_divergence",
+        "best_step": 300,
+        "best_value": 0.0123,
+        "candidates": {"val_loss": {"step": 400, "value": 0.5}},
+    }
+    write_json(model / "training.json", figures)
+    main()
+    html = Path("metrics/report/index.html").read_text()
+    told = re.findall(r"<figcaption><strong>(\w+)</strong>(.*?)</figcaption>", html)
+    assert told == [
+        ("best", ": lowest divergence of colours, 0.0123, step 300"),
+        ("val_loss", ": lowest validation loss, 0.5000, step 400"),
+        ("last", " (drew the pairs): last step, step 500"),
+    ]
+    assert Path("metrics/report/images/image_dm-val_loss.png").exists()
+    assert html.count("Jensen-Shannon divergence between") == 1
+    assert "colour_divergence" in Path("metrics/training_curve.csv").read_text()
+
+
+def test_a_method_without_training_or_mask_source_says_so(project):
+    shutil.rmtree("data/models/image_dm")
+    write_json(Path("data/models/image_dm/settings.json"), {"kind": "copy_paste"})
+    params = YAML().load(Path("params.yaml").read_text())
+    params["image_dm"]["kind"] = "copy_paste"
+    with Path("params.yaml").open("w") as file:
+        YAML().dump(params, file)
+    main()
+    html = Path("metrics/report/index.html").read_text()
+    assert "<dd>none: objects cut out of training photos and pasted</dd>" in html
+    assert "<dd>nowhere else: made with their photos</dd>" in html
+    assert "<summary>masks</summary>" not in html
+    assert "Image model: loss" not in html
+    assert len(pd.read_csv("metrics/training_curve.csv")) == 1

@@ -74,7 +74,7 @@ def test_examples_show_photo_truth_and_prediction():
     masks = np.zeros((3, 4, 5), np.uint8)
     masks[2, 1, 1] = 1
     pairs = Pairs(["a", "b", "c"], images, masks, None)
-    picture = draw_examples(pairs, np.zeros_like(masks), CLASSES, count=2, tile_px=10)
+    picture = draw_examples(pairs, [np.zeros_like(masks)], CLASSES, count=2, tile_px=10)
     # 2 photos of 5×4 and a white line each, three rows, twice as large
     assert picture.shape == (3 * 5 * 2, 2 * 6 * 2, 3)
     assert picture[0, 0].tolist() == [7, 7, 7]

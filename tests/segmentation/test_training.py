@@ -1,5 +1,7 @@
 """A segmenter learns, is the same twice, and survives being killed."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,13 @@ import torch
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.pairs import Pairs
 from pipeline.io.errors import UserError
-from pipeline.models.segmenters import NetworkSettings
+from pipeline.models.segmenters import NetworkSettings, build_segmenter
 from pipeline.segmentation import training
 from pipeline.segmentation.training import (
     BudgetSettings,
     TrainingData,
     TrainingSettings,
+    train_on,
     train_segmenter,
 )
 
@@ -83,14 +86,15 @@ def test_learns(tmp_path):
     assert trained.curve["train_loss"].iloc[-1] < trained.curve["train_loss"].iloc[0] / 2
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize(("optimiser", "momentum"), [("adamw", 0.9), ("sgd", 0.9), ("sgd", 0.0)])
 @pytest.mark.parametrize("killed_at", [1, 3, 4])
-def test_killed_and_resumed_equals_unbroken(tmp_path, monkeypatch, optimiser, killed_at):
+def test_killed_and_resumed_equals_unbroken(tmp_path, monkeypatch, optimiser, momentum, killed_at):
     """DeepLabv3+ has dropout, so its generator is resumed too."""
     options = {
         "architecture": "deeplabv3plus",
         "data": make_data(AugmentationSettings(horizontal_flip=0.5, contrast=0.3)),
         "optimiser": optimiser,
+        "momentum": momentum,
     }
     unbroken = train(tmp_path / "unbroken", **options)
     train_step = training._Trainer._train_step
@@ -139,6 +143,60 @@ def test_keeps_the_weights_of_the_best_validation(tmp_path, monkeypatch):
     assert (trained.best_step, trained.best_value) == (4, 0.7)  # the earlier of two equals
     for name, tensor in weights_of(trained).items():
         assert torch.equal(tensor, snapshots[4][name]), name
+
+
+def test_momentum_is_a_parameter_of_sgd():
+    """Two steps of gradient 1 at rate 1: 1 + (0.7 + 1)."""
+    optimiser = training.OPTIMISERS["sgd"](settings(1, momentum=0.7))
+    weight = torch.zeros(1, requires_grad=True)
+    stepper = optimiser([weight], lr=1.0)
+    for _ in range(2):
+        weight.grad = torch.ones(1)
+        stepper.step()
+    assert weight.item() == pytest.approx(-(1 + 1.7))
+
+
+def test_without_validation_pairs_the_last_weights_are_kept(tmp_path):
+    data = make_data()
+    trained = train(tmp_path / "state", steps=5, data=TrainingData(data.train, None, 2, None))
+    same = train(tmp_path / "same", steps=5, data=data, validate_every_steps=5)
+    assert trained.best_step == 5 and math.isnan(trained.best_value)
+    assert trained.curve["val_miou"].isna().all()
+    for name, tensor in weights_of(trained).items():
+        assert torch.equal(tensor, weights_of(same)[name]), name
+    again = train(tmp_path / "state", steps=5, data=TrainingData(data.train, None, 2, None))
+    assert_equal(again, trained)
+
+
+def test_training_goes_on_from_given_weights(tmp_path):
+    start = build_segmenter("unet", NETWORK, 2, seed=8)
+    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    tiny = settings(1, learning_rate=1e-9, weight_decay=0.0)
+    trained = train_on(start, tiny, make_data(), 3, tmp_path / "state", "test")
+    for name, parameter in trained.network.named_parameters():
+        assert torch.allclose(parameter, before[name], atol=1e-6), name
+
+
+def test_the_synthset_papers_downstream_settings(tmp_path):
+    """EfficientNet-B4 from scratch, Dice and BCE, plain SGD at 0.01, epochs, no schedule."""
+    paper = TrainingSettings(
+        loss="dice_bce",
+        optimiser="sgd",
+        momentum=0.0,
+        learning_rate=0.01,
+        weight_decay=0.0,
+        schedule="none",
+        batch_size=4,
+        budget=BudgetSettings(unit="epochs", amount=1),
+    )
+    network = NetworkSettings(encoder="efficientnet-b4", encoder_weights=None)
+    data = TrainingData(make_pairs(4, 0), make_pairs(2, 1), 2, None)
+    runs = [
+        train_segmenter("unet", network, paper, data, 0, tmp_path / name, "test")
+        for name in ("first", "second")
+    ]
+    assert runs[0].total_steps == 1
+    assert_equal(*runs)  # its drop-connect is a function of seed and step
 
 
 def test_seed_decides_the_weights(tmp_path):

@@ -265,10 +265,10 @@ def test_wrong_arguments_are_named(project, monkeypatch, stage, arguments, messa
         run(stage, monkeypatch, *arguments)
 
 
-def test_only_train_segmenters_reads_the_test_pairs():
-    """DESIGN 4.6: the function is called in one place, and after the training."""
+def test_only_final_evaluations_read_the_test_pairs():
+    """DESIGN 4.6: in one place, after the training; and those of the external set in another."""
     files = [*REPOSITORY.glob("stages/*.py"), *REPOSITORY.glob("pipeline/**/*.py")]
     callers = [path.name for path in files if re.search(r"read_test\(", path.read_text())]
-    assert sorted(callers) == ["manifests.py", "train_segmenters.py"]
+    assert sorted(callers) == ["finetune_segmenters.py", "manifests.py", "train_segmenters.py"]
     source = (REPOSITORY / "stages/train_segmenters.py").read_text()
     assert source.index("train_run(") < source.index("read_test(")

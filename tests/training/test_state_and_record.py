@@ -27,14 +27,14 @@ def test_record_survives_json_exactly():
     record = Record(parts=LOSS_PARTS)
     for loss in (0.1, 1 / 3, 2e-17):
         record.add_losses(loss, loss, 0.0)
-    record.is_best(record.close_epoch())
-    assert Record(**json.loads(json.dumps(record.to_json()))) == record
+    record.is_best("train_loss", record.close_epoch())
+    assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
 def test_record_names_its_terms(tmp_path):
     record = Record(parts=["reconstruction"])
     record.add_losses(0.5, 0.25)
-    record.close_window(epoch=1, val_loss=None, learning_rate=0.1)
+    record.close_window(epoch=1, measured={}, learning_rate=0.1)
     write_curve(tmp_path, record)
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     assert lines == ["step,epoch,loss,reconstruction,val_loss,lr", "1,1,0.5,0.25,,0.1"]
