@@ -23,6 +23,7 @@ from pipeline.studies.study import MIX, FigureSettings
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKS = ("o", "D", "s", "^", "v", "P", "X")
 PANEL_IN = (3.4, 3.9)
+PLACE_IN = 0.9  # of a word on the x axis
 LEGEND_IN = 0.28
 SPREAD = 0.62  # of the space between two places that the marks of one place take
 DPI = 150
@@ -59,6 +60,8 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
     architectures = list(dict.fromkeys(table["architecture"]))
     with mpl.rc_context(STYLE):
         width, height = PANEL_IN
+        if _are_words(places):
+            width = max(width, PLACE_IN * len(places))
         rows = -(-(len(looks) + 1) // 3)
         size = (max(width * len(architectures), 5.0), height + LEGEND_IN * rows)
         figure = Figure(figsize=size, layout="constrained")
@@ -69,7 +72,7 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
             _draw_baselines(panel, table[table["architecture"] == name], settings, places)
             panel.set_title(architecture_name(name))
             _label_places(panel, arms[of_one], settings, places)
-        panels[0].set_ylabel(f"{figure_name(settings.y)} on the real test photos")
+        panels[0].set_ylabel(f"{figure_name(settings.y)} on {settings.photos}")
         handles = [Line2D([], [], label="baseline", **BASELINE)]
         handles += [
             Line2D([], [], color=colour, marker=mark, ls="", label=", ".join(map(str, key)))

@@ -9,7 +9,14 @@ ARCHITECTURES = {
     "fpn": "FPN",
     "deeplabv3plus": "DeepLabv3+",
 }
-FIGURES = {"miou": "mIoU", "defect_iou": "defect IoU"}
+FIGURES = {
+    "miou": "mIoU",
+    "defect_iou": "defect IoU",
+    "dice": "Dice",
+    "iou": "IoU",
+    "dice_finetuned": "Dice, finetuned",
+    "iou_finetuned": "IoU, finetuned",
+}
 
 
 def architecture_name(architecture: str) -> str:

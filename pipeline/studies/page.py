@@ -31,7 +31,6 @@ def write_page(
         table: the result of `results.compare`.
     """
     axes = {axis: list(values) for axis, values in study.axes.items()}
-    others = [figure for figure in study.collect if figure != study.figure.y]
     parts = [
         f"# {study.title}",
         f"{study.question.strip()} After {study.repeats.strip()}.",
@@ -39,13 +38,9 @@ def write_page(
         verdict(table, axes, study.figure.y),
         f"![{figure_name(study.figure.y)}]({name}.png)",
     ]
-    for figure in [study.figure.y, *others]:
-        parts += [f"## {_capital(figure_name(figure))}", results_table(table, list(axes), figure)]
+    parts += TABLES[study.columns](study, table)
     parts += [
-        "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
-        f"means over {_range(table['seeds'])} seeds; Diff.: of the mean, relative to the baseline. "
-        "Bold: above the baseline; bold italics: the highest of the column. Spreads and "
-        f"differences in full are in [{name}.csv]({name}.csv).",
+        f"Spreads and differences in full are in [{name}.csv]({name}.csv).",
         "## How it was made",
         f"```console\n$ {shlex.join(command)}\n```",
         "Each row is an experiment of DVC; `dvc exp apply <name>` brings back all its results.",
@@ -61,11 +56,66 @@ def write_page(
     return "\n\n".join(parts) + "\n"
 
 
+def _by_architecture(study: StudySettings, table: pd.DataFrame) -> list[str]:
+    """A table a figure."""
+    others = [figure for figure in study.collect if figure != study.figure.y]
+    parts = []
+    for figure in [study.figure.y, *others]:
+        shown = results_table(table, list(study.axes), figure)
+        parts += [f"## {_capital(figure_name(figure))}", shown]
+    return [
+        *parts,
+        "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
+        f"means over {_range(table['seeds'])} seeds; Diff.: of the mean, relative to the baseline. "
+        "Bold: above the baseline; bold italics: the highest of the column.",
+    ]
+
+
+def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:
+    """A table an architecture."""
+    parts = []
+    for architecture, rows in table.groupby("architecture", sort=False):
+        shown = figures_table(rows, list(study.axes), list(study.collect))
+        parts += [f"## {architecture_name(str(architecture))}", shown]
+    return [
+        *parts,
+        "#R, #S: real and synthetic pairs trained on; means over "
+        f"{_range(table['seeds'])} seeds ± their standard deviation. Bold: the highest of the "
+        "column, baselines left out.",
+    ]
+
+
+TABLES = {"architectures": _by_architecture, "figures": _by_figure}
+
+
+def figures_table(table: pd.DataFrame, axes: list[str], figures: list[str]) -> str:
+    """All figures of one architecture, in the form of the SynthSet paper's tables, as Markdown.
+
+    Baselines come first, without the values of the axes that did not matter to them.
+    """
+    head = [*axes, "#R", "#S", *map(figure_name, figures)]
+    lines = [head, ["---"] * len(axes) + ["--:"] * (2 + len(figures))]
+    arms = table[~is_baseline(table)]
+    highest = {figure: arms[figure].max() for figure in figures}
+    for labels, rows in _rows(table, axes, figures[0]):
+        (row,) = rows.to_dict("records")
+        is_arm = row["mix"] != row["baseline"]
+        cells = []
+        for figure in figures:
+            text = f"{row[figure]:.3f}"
+            if is_arm and row[figure] == highest[figure]:
+                text = f"**{text}**"
+            spread = row[f"{figure}_sd"]
+            cells.append(text if pd.isna(spread) else f"{text} ± {spread:.3f}")
+        lines.append([*labels, str(row["real"]), str(row["synthetic"]), *cells])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def results_table(table: pd.DataFrame, axes: list[str], figure: str) -> str:
     """One figure in the form of the thesis's tables 7.1 and 7.2, as Markdown.
 
-    Baselines come first. A mix without synthetic pairs that gave the same in every cell is one
-    row, without the axes' values, which did not matter to it.
+    Baselines come first. A mix without synthetic pairs has one row for all cells that it gave the
+    same in, without the values of the axes that did not matter to it.
     """
     architectures = list(dict.fromkeys(table["architecture"]))
     named = [(name, "Diff. [%]") for name in map(architecture_name, architectures)]
@@ -94,16 +144,27 @@ def _rows(
     table: pd.DataFrame, axes: list[str], figure: str
 ) -> list[tuple[list[str], pd.DataFrame]]:
     """The table's rows as labels and one row an architecture."""
-    rows, arms = [], []
-    for mix, of_mix in table.groupby("mix", sort=False):
+    rows = []
+    for _, of_mix in table.groupby("mix", sort=False):
         without = of_mix["synthetic"].eq(0).all()
-        if without and of_mix.groupby("architecture")[figure].nunique(dropna=False).max() == 1:
-            rows.append((["–"] * len(axes), of_mix.drop_duplicates("architecture")))
-        else:
-            arms.append(mix)
-    for labels, of_cell in table[table["mix"].isin(arms)].groupby([*axes, "mix"], sort=False):
-        rows.append((list(map(str, labels[:-1])), of_cell))
-    return sorted(rows, key=lambda row: not is_baseline(row[1]).any())  # stable
+        matter = _that_matter(of_mix, axes, figure) if without else axes
+        for _, of_row in of_mix.groupby([*matter, "mix"], sort=False):
+            first = of_row.iloc[0]
+            labels = [str(first[axis]) if axis in matter else "–" for axis in axes]
+            rows.append((of_row.index[0], labels, of_row.drop_duplicates("architecture")))
+    in_order = [(labels, of_row) for _, labels, of_row in sorted(rows, key=lambda row: row[0])]
+    return sorted(in_order, key=lambda row: not is_baseline(row[1]).any())  # stable
+
+
+def _that_matter(of_mix: pd.DataFrame, axes: list[str], figure: str) -> list[str]:
+    """The axes that a mix's figure differs along; without synthetic pairs, most do not matter."""
+    matter = list(axes)
+    for axis in reversed(axes):
+        others = [name for name in matter if name != axis]
+        groups = of_mix.groupby([*others, "architecture"])[figure]
+        if groups.nunique(dropna=False).max() == 1:
+            matter = others
+    return matter
 
 
 def _marked(row: pd.Series, figure: str, highest: float) -> list[str]:

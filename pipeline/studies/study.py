@@ -8,7 +8,7 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -33,6 +33,7 @@ class FigureSettings(Settings):
 
     y: str  # one of `collect`
     x: str = MIX  # or an axis; all else that varies is told apart by colours and marks
+    photos: str = "the real test photos"  # that the figure was measured on
 
 
 class StudySettings(Settings):
@@ -44,8 +45,12 @@ class StudySettings(Settings):
     common: dict[str, Any] = Field(default_factory=dict)  # parameters of all cells
     # axis: value's name: the parameters it stands for
     axes: dict[str, dict[str, dict[str, Any]]] = Field(min_length=1)
+    # cells of the grid that are not run: those that have all the values of one of these
+    leave_out: list[dict[str, str]] = Field(default_factory=list)
     collect: dict[str, ColumnSettings] = Field(min_length=1)
     figure: FigureSettings
+    # what the page's tables have in their columns: a table a figure, or a table an architecture
+    columns: Literal["architectures", "figures"] = "architectures"
 
     @field_validator("axes")
     @classmethod
@@ -54,6 +59,19 @@ class StudySettings(Settings):
         if empty:
             raise ValueError(f"a value for each axis; {', '.join(empty)} has none")
         return axes
+
+    @field_validator("leave_out")
+    @classmethod
+    def _exist(cls, cells: list[dict[str, str]], info: ValidationInfo) -> list[dict[str, str]]:
+        axes = info.data.get("axes", {})
+        for cell in cells:
+            unknown = [
+                f"{axis} {name}" for axis, name in cell.items() if name not in axes.get(axis, {})
+            ]
+            if unknown or not cell:
+                what = ", ".join(unknown) or "an empty entry"
+                raise ValueError(f"values of the axes {', '.join(axes)}; {what} is none")
+        return cells
 
     @field_validator("figure")
     @classmethod
@@ -107,6 +125,8 @@ def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
     cells = []
     for values in itertools.product(*study.axes.values()):
         labels = dict(zip(study.axes, values, strict=True))
+        if any(left_out.items() <= labels.items() for left_out in study.leave_out):
+            continue
         changes: dict[str, Any] = {}
         for axis, value in labels.items():
             changes |= study.axes[axis][value]

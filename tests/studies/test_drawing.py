@@ -73,3 +73,12 @@ def test_one_series_needs_no_legend(table, drawn):
     one = table[(table["masks"] == "real") & (table["filter"] == "none")]
     draw(one, ["masks", "filter"], FigureSettings(y="defect_iou"))
     assert drawn[0].legends == []
+
+
+def test_words_have_room_and_the_photos_are_named(runs, drawn):
+    runs["method"] = runs["masks"] + runs["filter"]
+    table = compare(runs.drop(columns=["masks", "filter"]), ["method"], ["miou"])
+    settings = FigureSettings(y="miou", x="method", photos="photos of elsewhere")
+    draw(table, ["method"], settings)
+    assert drawn[0].axes[0].get_ylabel() == "mIoU on photos of elsewhere"
+    assert drawn[0].get_size_inches()[0] == pytest.approx(2 * max(3.4, 0.9 * 4))

@@ -10,6 +10,7 @@ from pipeline.io.errors import UserError
 from pipeline.io.params import section
 from pipeline.io.presets import compose
 from pipeline.masks.sources import MaskSettings
+from pipeline.segmentation.external_settings import ExternalSettings
 from pipeline.segmentation.filtering import FilterSettings
 from pipeline.studies.study import StudySettings, read_study, span_cells
 from tests.studies.conftest import PARAMS, STUDY
@@ -39,6 +40,49 @@ def test_the_grid(cells):
     }  # fmt: skip
 
 
+def test_cells_may_be_left_out(study):
+    left = study.model_copy(update={"leave_out": [{"masks": "real", "filter": "none"}]})
+    names = [cell.name for cell in span_cells(left, PARAMS)]
+    assert names == ["real-best-half", "augmented-none", "augmented-best-half"]
+    whole = study.model_copy(update={"leave_out": [{"filter": "best half"}]})
+    assert [cell.name for cell in span_cells(whole, PARAMS)] == ["real-none", "augmented-none"]
+
+
+def test_the_synthset_tables_have_the_papers_rows():
+    params = dict(compose("demo", ROOT / "presets"))
+    methods = span_cells(read_study("synthset-table-1", ROOT / "studies"), params)
+    rows = []
+    for cell in methods:
+        model = cell.params["image_dm"]
+        pair = model["pair"]
+        rows.append(
+            (pair["network"]["architecture"], pair["discriminator"]["enabled"])
+            if model["kind"] == "pair"
+            else model["kind"]
+        )
+        assert (
+            cell.params["external"]["enabled"] and cell.params["external"]["finetuning"]["enabled"]
+        )
+    assert rows == [
+        ("concat", False), ("concat", True), ("shared_encoder", False), ("two_encoder", False),
+        ("two_encoder", True), "copy_paste",
+    ]  # fmt: skip
+    steps = span_cells(read_study("synthset-table-2", ROOT / "studies"), params)
+    drawn = [
+        (
+            cell.params["sampling"]["first"],
+            *(cell.params["sampling"]["superres"][key] for key in ("sampler", "steps")),
+        )
+        for cell in steps
+    ]
+    assert drawn == [
+        (first, sampler, count)
+        for first in (0, 100000)
+        for sampler, counts in (("ddpm", (1000, 500, 250, 100)), ("ddim", (500, 250, 100)))
+        for count in counts
+    ]
+
+
 def test_reads_its_file(tmp_path):
     write(tmp_path, STUDY)
     assert read_study("masks", tmp_path) == StudySettings.model_validate(STUDY)
@@ -59,6 +103,10 @@ def test_a_study_that_is_not_there(tmp_path):
         ({"figure": {"y": "dice"}}, r"y to be one of collect: defect_iou, miou"),
         ({"figure": {"y": "miou", "x": "guidance"}}, r"x to be mix or an axis: masks, filter"),
         ({"collect": {}}, r"masks\.yaml\.collect: "),
+        ({"columns": "rows"}, r"masks\.yaml\.columns: got 'rows', expected"),
+        ({"leave_out": [{"masks": "drawn"}]}, r"values of the axes masks, filter; masks drawn"),
+        ({"leave_out": [{"mask": "real"}]}, r"values of the axes masks, filter; mask real"),
+        ({"leave_out": [{}]}, r"an empty entry is none"),
     ],
 )
 def test_faults_are_named(tmp_path, change, message):
@@ -88,4 +136,5 @@ def test_every_study_fits_the_parameters(path, preset):
     for cell in cells:
         section(FilterSettings, "filter", cell.params)
         section(MaskSettings, "masks", cell.params)
+        section(ExternalSettings, "external", cell.params)
         read_mixes(cell.params)
