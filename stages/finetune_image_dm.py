@@ -27,16 +27,17 @@ def main() -> None:
         print(f"finetune-image-dm: not used, {reason}")
         return
     # imported here: an unused stage must not wait for torch
-    from pipeline.diffusion.image_kinds import read_image_kind
+    from pipeline.diffusion.image_kinds import UNCONDITIONED_KINDS, read_image_kind
     from pipeline.diffusion.image_training import train_image_model
     from pipeline.models.conditioning import ConditionSettings
 
-    kind = read_image_kind(params, AUTOENCODER)
-    if not kind.is_conditioned:
+    name = value("image_dm.kind", params)
+    if name in UNCONDITIONED_KINDS:
         raise UserError(
-            f"image_dm.finetune.enabled: got true, but {kind.name} has no condition to drop; set "
-            "it to false"
+            f"image_dm.finetune.enabled: got true, but {name} has no condition to drop; set it to "
+            "false"
         )
+    kind = read_image_kind(params, AUTOENCODER)
     use_all_gpus("stages.finetune_image_dm")
     training = settings.applied_to(kind.settings.training)
     kind.settings = kind.settings.model_copy(update={"training": training})

@@ -10,6 +10,7 @@ from pipeline.copy_paste.settings import CopyPasteSettings
 from pipeline.data.pairs import Pairs, load_pairs
 from pipeline.diffusion.drawing import DrawnPair, Method, for_masks, with_masks
 from pipeline.diffusion.enlarging import resampled, superresolved
+from pipeline.diffusion.image_kinds import COPY_PASTE
 from pipeline.diffusion.image_model import applied_guidance, check_prepared, load_image_model
 from pipeline.diffusion.mask_model import MaskSamplingSettings, load_mask_model
 from pipeline.diffusion.model_folder import ModelCard, read_card, read_kind
@@ -45,7 +46,7 @@ def main() -> None:
     use_all_gpus("stages.sample")
     model = TRAINED if (FINETUNED / "unused.json").exists() else FINETUNED
     train = load_pairs(PREPARED, read_split(PREPARED, "train"))
-    plan = (_paste if read_kind(model) == "copy_paste" else _paint)(params, settings, model, train)
+    plan = (_paste if read_kind(model) == COPY_PASTE else _paint)(params, settings, model, train)
     card, seed = plan.card, value("seed", params)
     job = SampleJob(
         draw=plan.draw,
@@ -104,11 +105,11 @@ def _paint(params: dict[str, Any], settings: SamplingSettings, model: Path, trai
 
 def _paste(params: dict[str, Any], settings: SamplingSettings, model: Path, train: Pairs) -> Plan:
     """By cutting and pasting."""
-    card = read_card(model, {"copy_paste": CopyPasteSettings}, "run train-image-dm")
+    card = read_card(model, {COPY_PASTE: CopyPasteSettings}, "run train-image-dm")
     check_prepared(card, model, PREPARED, train)
     train = train if card.with_object else replace(train, objects=None)
     source = value("masks.source", params)
-    print(f"masks.source: {source} is not used, copy_paste makes masks with its photos")
+    print(f"masks.source: {source} is not used, {COPY_PASTE} makes masks with its photos")
     compositor = CopyPaste(train, card.classes, card.settings, value("seed", params))
 
     def draw(indices: range) -> list[DrawnPair]:
@@ -118,7 +119,7 @@ def _paste(params: dict[str, Any], settings: SamplingSettings, model: Path, trai
             for index, pair in composed
         ]
 
-    drawn_by = {"guidance": 0.0, "sampler": "copy_paste", "steps": 0}
+    drawn_by = {"guidance": 0.0, "sampler": COPY_PASTE, "steps": 0}
     return Plan(draw, card, 1, {"train": digest_of(train)}, drawn_by)
 
 

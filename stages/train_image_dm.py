@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.copy_paste.settings import CopyPasteSettings
-from pipeline.diffusion.image_kinds import read_image_kind
+from pipeline.diffusion.image_kinds import COPY_PASTE, read_image_kind
 from pipeline.diffusion.image_training import train_image_model, write_untrained
 from pipeline.io.errors import UserError, run
 from pipeline.io.launch import use_all_gpus
@@ -21,10 +21,10 @@ def main() -> None:
     seed, reduction = value("seed", params), value("image_dm.reduction", params)
     if reduction not in (1, 2):
         raise UserError(f"image_dm.reduction: got {reduction!r}, expected 1 or 2")
-    if value("image_dm.kind", params) == "copy_paste":
-        settings = section(CopyPasteSettings, "image_dm.copy_paste", params)
-        write_untrained("copy_paste", settings, PREPARED, OUT, condition, seed)
-        print("train-image-dm: copy_paste has nothing to train")
+    if value("image_dm.kind", params) == COPY_PASTE:
+        settings = section(CopyPasteSettings, f"image_dm.{COPY_PASTE}", params)
+        write_untrained(COPY_PASTE, settings, PREPARED, OUT, condition, seed)
+        print(f"train-image-dm: {COPY_PASTE} has nothing to train")
         return
     kind = read_image_kind(params, AUTOENCODER)
     use_all_gpus("stages.train_image_dm")

@@ -30,6 +30,8 @@ from pipeline.models.concat_unet import ConcatNetworkSettings, ConcatUNet, build
 from pipeline.models.spade_unet import NetworkSettings, SpadeUNet, build_network
 
 ENCODED_AT_ONCE = 32
+COPY_PASTE = "copy_paste"  # a kind of image_dm.kind that is no diffusion model
+UNCONDITIONED_KINDS = (PairKind.name, COPY_PASTE)  # they make masks with their photos
 
 
 class SdmSettings(Settings):
@@ -50,7 +52,6 @@ class ImageKind(Protocol):
     """One kind with its settings."""
 
     name: str
-    is_conditioned: bool  # else it draws the masks itself
     settings: SdmSettings | LdmSettings | PairSettings
     network_type: type[nn.Module]
 
@@ -74,7 +75,6 @@ class SdmKind:
     """Pixels, mask through SPADE."""
 
     name = "sdm"
-    is_conditioned = True
     network_type = SpadeUNet
 
     def __init__(self, settings: SdmSettings, autoencoder: Path) -> None:
@@ -108,7 +108,6 @@ class LdmKind:
     """Latents of the photo autoencoder, mask rescaled and concatenated."""
 
     name = "ldm"
-    is_conditioned = True
     network_type = ConcatUNet
 
     def __init__(self, settings: LdmSettings, autoencoder: Path) -> None:
@@ -190,7 +189,7 @@ def read_image_kind(params: Mapping[str, Any], autoencoder: Path) -> ImageKind:
     """
     name = value("image_dm.kind", params)
     if name not in IMAGE_KINDS:
-        known = ", ".join([*IMAGE_KINDS, "copy_paste"])
+        known = ", ".join([*IMAGE_KINDS, COPY_PASTE])
         raise UserError(f"image_dm.kind: got {name!r}, expected one of {known}")
     settings = section(IMAGE_SETTINGS[name], f"image_dm.{name}", params)
     return IMAGE_KINDS[name](settings, autoencoder)

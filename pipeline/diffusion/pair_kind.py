@@ -72,7 +72,6 @@ class PairKind:
     """See the module."""
 
     name = "pair"
-    is_conditioned = False
     network_type = PairUNet
 
     def __init__(self, settings: PairSettings, autoencoder: Path) -> None:

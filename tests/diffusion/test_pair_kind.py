@@ -214,4 +214,4 @@ def test_kind_is_read_by_name():
     content = json.loads(SETTINGS.model_dump_json())
     kind = read_image_kind({"image_dm": {"kind": "pair", "pair": content}}, None)
     assert isinstance(kind, PairKind) and kind.settings == SETTINGS
-    assert not kind.is_conditioned and IMAGE_SETTINGS["pair"] is PairSettings
+    assert IMAGE_SETTINGS["pair"] is PairSettings
