@@ -12,6 +12,7 @@ from accelerate.state import AcceleratorState
 from ruamel.yaml import YAML
 
 from pipeline.io.errors import UserError
+from pipeline.io.images import read_image, read_mask
 from pipeline.io.manifests import read_manifest
 from pipeline.io.presets import compose
 from stages import finetune_image_dm, sample, train_image_dm, train_superres
@@ -90,6 +91,28 @@ def test_pairs_are_drawn_small_and_enlarged(project, capsys):
     assert (card["kind"], card["height"]) == ("pair", 8)
 
 
+def test_superres_serves_models_that_are_given_masks_too(project):
+    tiny = {"width": 4, "multipliers": [1, 2], "head_channels": 4, "spade_channels": 4, "groups": 2}
+    training = {name: SHORT[name] for name in SHORT if name != "colour_divergence"}
+    sdm = {"network": tiny, "training": training}
+    superres = {"sampler": "dpmsolver++"}
+    change(
+        project,
+        {
+            "image_dm": {"kind": "sdm", "reduction": 2, "sdm": sdm},
+            "sampling": {"superres": superres},
+        },
+    )
+    train_image_dm.main()
+    train_superres.main()
+    sample.main()
+    frame = read_manifest(Path("data/synthetic"))
+    assert set(frame["superres"]) == {"dpmsolver++"} and set(frame["guidance"]) == {0.5}
+    prepared = read_manifest(Path("data/prepared"))
+    assert set(frame["mask_id"]) <= set(prepared.loc[prepared["split"] == "train", "id"])
+    assert read_image(Path("data/synthetic") / frame["image"][0]).shape == (16, 16, 3)
+
+
 def test_without_superres_pairs_are_resampled(project):
     change(
         project,
@@ -101,8 +124,6 @@ def test_without_superres_pairs_are_resampled(project):
     train_image_dm.main()
     sample.main()
     assert set(read_manifest(Path("data/synthetic"))["superres"]) == {"none"}
-    from pipeline.io.images import read_mask
-
     mask = read_mask(Path("data/synthetic/masks/synthetic_000000.png"))
     assert mask.shape == (16, 16)
     assert (mask[::2, ::2] == mask[1::2, 1::2]).all()
