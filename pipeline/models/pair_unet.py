@@ -14,16 +14,14 @@ from typing import Literal, NamedTuple
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.io.params import Settings
 from pipeline.models.cross_attention import Bottleneck
 from pipeline.models.pair_blocks import (
+    BranchSettings,
     DownBlock,
     LayerShape,
-    Multipliers,
     ResidualLayers,
     TimeEmbedding,
     UpBlock,
@@ -40,7 +38,7 @@ PHOTO_CHANNELS = 3
 ArchitectureName = Literal["concat", "shared_encoder", "two_encoder"]
 
 
-class PairNetworkSettings(Settings):
+class PairNetworkSettings(BranchSettings):
     """Size and shape of the network; the defaults are the paper's, for 128 px.
 
     `skips` says how branches take in each other's features. `concat` has one branch, nothing to
@@ -50,14 +48,6 @@ class PairNetworkSettings(Settings):
 
     architecture: ArchitectureName = "two_encoder"
     skips: SkipName = "scale_u"
-    width: int = Field(32, ge=4)
-    multipliers: Multipliers = Field([1, 2, 4, 8])
-    blocks: int = Field(2, ge=1)
-    heads: int = Field(4, ge=1)
-    groups: int = Field(8, ge=1)
-    scale_shift: bool = False  # the time embedding scales and shifts instead of being added
-    unshuffle: int = Field(1, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
 
 
 def build_pair_unet(

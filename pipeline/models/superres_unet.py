@@ -10,15 +10,13 @@ from itertools import pairwise
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.io.params import Settings
 from pipeline.models.pair_blocks import (
+    BranchSettings,
     DownBlock,
     LayerShape,
-    Multipliers,
     ResidualLayers,
     TimeEmbedding,
     UpBlock,
@@ -32,18 +30,10 @@ from pipeline.models.pair_blocks import (
 from pipeline.models.skip_moderation import DirectSkips
 
 
-class SuperresNetworkSettings(Settings):
+class SuperresNetworkSettings(BranchSettings):
     """Size and shape of the network; the defaults are the pair network's, for 256 px."""
 
-    width: int = Field(32, ge=4)
-    multipliers: Multipliers = Field([1, 2, 4, 8])
-    blocks: int = Field(2, ge=1)
     attention: bool = True  # in the middle; costs the fourth power of its side
-    heads: int = Field(4, ge=1)
-    groups: int = Field(8, ge=1)
-    scale_shift: bool = False  # the time embedding scales and shifts instead of being added
-    unshuffle: int = Field(1, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
 
 
 def build_superres_unet(
