@@ -156,7 +156,9 @@ def _label_places(
     panel.set_xlabel(settings.x if settings.x != MIX else "real (#R) and synthetic (#S) pairs")
     if not _are_words(places):
         return
-    labels = {name: textwrap.fill(str(name), LABEL_SIGNS) for name in places}
+    labels = {
+        name: textwrap.fill(str(name), LABEL_SIGNS, break_long_words=False) for name in places
+    }
     if settings.x == MIX:
         for mix, rows in arms.drop_duplicates([MIX, "real", "synthetic"]).groupby(MIX):
             # a mix whose size differs between the cells keeps its name
