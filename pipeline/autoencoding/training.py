@@ -27,7 +27,7 @@ from pipeline.models.autoencoder import Autoencoder
 from pipeline.training.grids import spread, tile
 from pipeline.training.loop import run_steps
 from pipeline.training.order import Order
-from pipeline.training.record import Record, write_curve
+from pipeline.training.record import VAL_LOSS, Record, write_curve
 from pipeline.training.state import (
     STATE_FILE,
     Tensors,
@@ -178,7 +178,7 @@ class Trainer:
             val_loss = self._validation_loss(self.val_set)
         if val_loss is not None or is_due(settings.log_every_steps):
             rate = settings.learning_rate_at(done - 1, settings.max_steps)
-            self.record.close_window(epoch, val_loss, rate)
+            self.record.close_window(epoch, {VAL_LOSS: val_loss}, rate)
         if is_due(settings.preview.every_steps):
             self._write_grid(done)
 
