@@ -6,10 +6,10 @@ Off by default: a model trained with a drop rate from the start needs no finetun
 from pathlib import Path
 
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
-from pipeline.io.atomic import output_folder, write_json
 from pipeline.io.errors import UserError, run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.params import read_params, section, value
+from pipeline.io.unused import write_unused
 
 PREPARED, AUTOENCODER = Path("data/prepared"), Path("data/models/autoencoder")
 TRAINED = Path("data/models/image_dm")
@@ -21,10 +21,7 @@ def main() -> None:
     params = read_params()
     settings = section(FinetuneSettings, "image_dm.finetune", params)
     if not settings.enabled:
-        with output_folder(OUT) as folder:
-            reason = "image_dm.finetune.enabled is false"
-            write_json(folder / "unused.json", {"used": False, "reason": reason})
-        print(f"finetune-image-dm: not used, {reason}")
+        write_unused("finetune-image-dm", OUT, "image_dm.finetune.enabled is false")
         return
     # imported here: an unused stage must not wait for torch
     from pipeline.diffusion.image_kinds import UNCONDITIONED_KINDS, read_image_kind

@@ -5,9 +5,10 @@ Measured as they are and after finetuning on a few real pairs of that domain.
 
 from pathlib import Path
 
-from pipeline.io.atomic import output_folder, write_json
+from pipeline.io.atomic import output_folder
 from pipeline.io.errors import run
 from pipeline.io.params import read_params, section, value
+from pipeline.io.unused import write_unused
 from pipeline.segmentation.external_settings import ExternalSettings
 
 EXTERNAL, SEGMENTERS = Path("data/external"), Path("data/models/segmenters")
@@ -18,11 +19,7 @@ def main() -> None:
     """Write that it is not used; or finetune, then read the test pairs and count."""
     params = read_params()
     if not section(ExternalSettings, "external", params).enabled:
-        with output_folder(OUT) as folder:
-            write_json(
-                folder / "unused.json", {"used": False, "reason": "external.enabled is false"}
-            )
-        print("finetune-segmenters: not used, external.enabled is false")
+        write_unused("finetune-segmenters", OUT, "external.enabled is false")
         return
     # imported here: an unused stage must not wait for torch
     from pipeline.data.augmentation import AugmentationSettings

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.io.atomic import output_folder, write_json
+from pipeline.io.atomic import output_folder
 from pipeline.io.errors import UserError, run
 from pipeline.io.params import parse, read_params, section, value
+from pipeline.io.unused import write_unused
 from pipeline.segmentation.external_settings import ExternalSettings
 
 OUT = Path("data/external")
@@ -14,11 +15,7 @@ def main() -> None:
     """Write that it is not used, or the external set with the classes of the chosen subset."""
     params = read_params()
     if not section(ExternalSettings, "external", params).enabled:
-        with output_folder(OUT) as folder:
-            write_json(
-                folder / "unused.json", {"used": False, "reason": "external.enabled is false"}
-            )
-        print("preprocess-external: not used, external.enabled is false")
+        write_unused("preprocess-external", OUT, "external.enabled is false")
         return
     # imported here: an unused stage must not wait for the readers
     from pipeline.data.external_subset import in_other_domain

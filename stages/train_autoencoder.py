@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.io.atomic import output_folder, write_json
 from pipeline.io.errors import run
 from pipeline.io.params import read_params, section, value
+from pipeline.io.unused import write_unused
 
 PREPARED = Path("data/prepared")
 OUT = Path("data/models/autoencoder")
@@ -15,10 +15,7 @@ def main() -> None:
     params = read_params()
     kind = value("image_dm.kind", params)
     if kind != "ldm":
-        reason = f"image_dm.kind is {kind}"
-        with output_folder(OUT) as folder:
-            write_json(folder / "unused.json", {"used": False, "reason": reason})
-        print(f"train-autoencoder: not used, {reason}")
+        write_unused("train-autoencoder", OUT, f"image_dm.kind is {kind}")
         return
     # imported here: an unused stage must not wait for torch
     from pipeline.autoencoding.photos import train_photo_autoencoder

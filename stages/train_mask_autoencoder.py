@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.io.atomic import output_folder, write_json
 from pipeline.io.errors import run
 from pipeline.io.params import read_params, section, value
+from pipeline.io.unused import write_unused
 
 PREPARED = Path("data/prepared")
 OUT = Path("data/models/mask_autoencoder")
@@ -14,12 +14,11 @@ def main() -> None:
     """Write that it is not used, or train."""
     params = read_params()
     source, kind = value("masks.source", params), value("mask_dm.kind", params)
-    if source != "diffusion" or kind != "latent":
-        no_draw = f"masks.source is {source}"
-        reason = no_draw if source != "diffusion" else f"mask_dm.kind is {kind}"
-        with output_folder(OUT) as folder:
-            write_json(folder / "unused.json", {"used": False, "reason": reason})
-        print(f"train-mask-autoencoder: not used, {reason}")
+    if source != "diffusion":
+        write_unused("train-mask-autoencoder", OUT, f"masks.source is {source}")
+        return
+    if kind != "latent":
+        write_unused("train-mask-autoencoder", OUT, f"mask_dm.kind is {kind}")
         return
     # imported here: an unused stage must not wait for torch
     from pipeline.autoencoding.masks import train_mask_autoencoder

@@ -3,10 +3,10 @@
 from functools import partial
 from pathlib import Path
 
-from pipeline.io.atomic import output_folder, write_json
 from pipeline.io.errors import run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.params import read_params, value
+from pipeline.io.unused import write_unused
 
 PREPARED, AUTOENCODER = Path("data/prepared"), Path("data/models/mask_autoencoder")
 OUT = Path("data/models/mask_dm")
@@ -17,10 +17,7 @@ def main() -> None:
     params = read_params()
     source = value("masks.source", params)
     if source != "diffusion":
-        with output_folder(OUT) as folder:
-            reason = f"masks.source is {source}"
-            write_json(folder / "unused.json", {"used": False, "reason": reason})
-        print(f"train-mask-dm: not used, {reason}")
+        write_unused("train-mask-dm", OUT, f"masks.source is {source}")
         return
     # imported here: an unused stage must not wait for torch
     from pipeline.diffusion.mask_training import read_mask_training, train_mask_model

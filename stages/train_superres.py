@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.io.atomic import output_folder, write_json
 from pipeline.io.errors import UserError, run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.params import read_params, section, value
+from pipeline.io.unused import write_unused
 
 PREPARED, OUT = Path("data/prepared"), Path("data/models/superres")
 
@@ -14,10 +14,7 @@ def main() -> None:
     """Write that it is not used, or train."""
     params = read_params()
     if not value("sampling.superres.enabled", params):
-        with output_folder(OUT) as folder:
-            reason = "sampling.superres.enabled is false"
-            write_json(folder / "unused.json", {"used": False, "reason": reason})
-        print(f"train-superres: not used, {reason}")
+        write_unused("train-superres", OUT, "sampling.superres.enabled is false")
         return
     if value("image_dm.reduction", params) != 2:
         raise UserError(

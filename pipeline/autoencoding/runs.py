@@ -22,7 +22,7 @@ from pipeline.autoencoding.settings import (
     LatentLossSettings,
     MaskAutoencoderSettings,
 )
-from pipeline.autoencoding.training import SAMPLES_FOLDER, Trainer, training_device
+from pipeline.autoencoding.training import Trainer, training_device
 from pipeline.io.atomic import output_folder, write_json
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import MANIFEST
@@ -30,6 +30,7 @@ from pipeline.io.seeding import derive_seed
 from pipeline.io.store import open_store
 from pipeline.models.autoencoder import Autoencoder, Codec, build_autoencoder, write_codec
 from pipeline.models.label_codes import CodeName
+from pipeline.training.grids import SAMPLES_FOLDER
 from pipeline.training.record import Record, write_curve
 
 

@@ -24,7 +24,7 @@ from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
 from pipeline.models.autoencoder import Autoencoder
-from pipeline.training.grids import spread, tile
+from pipeline.training.grids import SAMPLES_FOLDER, spread, tile
 from pipeline.training.loop import run_steps
 from pipeline.training.order import Order
 from pipeline.training.record import VAL_LOSS, Record, write_curve
@@ -37,7 +37,6 @@ from pipeline.training.state import (
     read_state,
 )
 
-SAMPLES_FOLDER = "samples"
 BETAS = (0.9, 0.99)
 CODEBOOK_BATCHES = 4  # whose latents a new codebook starts from
 

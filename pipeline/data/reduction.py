@@ -29,15 +29,23 @@ def reduce_pairs(pairs: Pairs, factor: int) -> Pairs:
     """
     if factor == 1:
         return pairs
-    height, width = pairs.masks.shape[1:]
-    if height % factor or width % factor:
-        raise UserError(
-            f"image_dm.reduction: got {factor}, which does not divide image.height {height} and "
-            f"image.width {width}; change either"
-        )
+    check_divisible(*pairs.masks.shape[1:], factor)
     return Pairs(
         ids=pairs.ids,
         images=reduce_photos(pairs.images, factor),
         masks=reduce_labels(pairs.masks, factor),
         objects=None if pairs.objects is None else reduce_labels(pairs.objects, factor),
     )
+
+
+def check_divisible(height: int, width: int, factor: int) -> None:
+    """Make sure that pairs of that size can be made smaller by `factor`.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if height % factor or width % factor:
+        raise UserError(
+            f"image_dm.reduction: got {factor}, which does not divide image.height {height} and "
+            f"image.width {width}; change either"
+        )

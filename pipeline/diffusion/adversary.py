@@ -48,7 +48,6 @@ class Adversary:
         """Move to the device and share gradients between processes."""
         self.accelerator = accelerator
         self.network.to(accelerator.device, memory_format=torch.channels_last)
-        self.parameters = dict(self.network.named_parameters())
         optimiser = torch.optim.AdamW(
             self.parameters.values(),
             lr=self.settings.learning_rate,
@@ -103,6 +102,28 @@ class Adversary:
         x = x.contiguous(memory_format=torch.channels_last)
         with self.accelerator.autocast():
             return network(x, t).float()  # N
+
+
+def draw_opponents(
+    x0_hat: Tensor,
+    x_t: Tensor,
+    x0: Tensor,
+    t: Tensor,
+    schedule: Schedule,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A fake and a real x_{t−1}, N×C×h×w each; see `draw_fake` and `draw_real`.
+
+    Args:
+        x0_hat: predicted clean images N×C×h×w, with their graph.
+        x_t: what the denoiser saw.
+        x0: clean images.
+        t: timesteps, N.
+        schedule: on the same device.
+        generator: of the CPU; provides the noise of both.
+    """
+    noise = torch.randn(2, *x0.shape, generator=generator).to(x0.device)
+    return draw_fake(x0_hat, x_t, t, noise[0], schedule), draw_real(x0, t, noise[1], schedule)
 
 
 def draw_fake(x0_hat: Tensor, x_t: Tensor, t: Tensor, noise: Tensor, schedule: Schedule) -> Tensor:

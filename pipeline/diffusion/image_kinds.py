@@ -16,11 +16,11 @@ from pipeline.diffusion.examples import (
     augmented_copies,
     to_tensors,
 )
+from pipeline.diffusion.extras import Extras
 from pipeline.diffusion.latents import LatentModelSettings
 from pipeline.diffusion.painting import LatentPainter, Painter, PixelPainter, latent_space
 from pipeline.diffusion.pair_kind import PairKind, PairSettings
 from pipeline.diffusion.schedules import DiffusionSettings
-from pipeline.diffusion.training import Extras
 from pipeline.diffusion.training_settings import TrainingSettings
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of

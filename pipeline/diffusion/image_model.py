@@ -32,7 +32,7 @@ def load_image_model(
             "image model again"
         )
     network = load_network(kind.network_type, folder, checkpoint)
-    return kind.painter(network.eval(), len(card.classes), card.with_object), card
+    return kind.painter(network, len(card.classes), card.with_object), card
 
 
 def check_prepared(card: ModelCard, model: Path, prepared: Path, pairs: Pairs) -> int:

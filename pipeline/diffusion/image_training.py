@@ -84,7 +84,7 @@ def train_image_model(
         )
         with output_folder(out) as folder:
             write_model_folder(
-                folder, network, state, card, settings.training, store.path, draw_grid=preview.grid
+                folder, network, state, card, settings.training, store.path, preview.grid
             )
         store.clear()
     # Printed and not written: equal trainings give equal files.

@@ -109,7 +109,7 @@ def load_mask_model(
         )
     network = load_network(ConcatUNet, folder, checkpoint)
     network.to(PartialState().device, memory_format=torch.channels_last)
-    return MaskModel(network.eval(), kind, card)
+    return MaskModel(network, kind, card)
 
 
 def _check_fits(card: ModelCard, folder: Path, classes: list[ClassInfo], train: Pairs) -> None:

@@ -12,12 +12,13 @@ import torch
 from pipeline.data.label_maps import total_labels
 from pipeline.data.pairs import Pairs
 from pipeline.data.split_pairs import read_pairs
+from pipeline.diffusion.extras import Extras
 from pipeline.diffusion.mask_kinds import MASK_KIND_SETTINGS, MASK_KINDS, MaskKindSettings
 from pipeline.diffusion.mask_model import DrawnMask, MaskModel, new_network
 from pipeline.diffusion.model_folder import ModelCard, load_weights, write_model_folder
 from pipeline.diffusion.previews import painted_masks
 from pipeline.diffusion.sampling import SamplerSettings
-from pipeline.diffusion.training import Extras, Trainer
+from pipeline.diffusion.training import Trainer
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
@@ -111,7 +112,7 @@ def train_mask_model(
         with output_folder(out) as folder:
             write_model_folder(
                 folder, model.network, state, model.card, settings.training,
-                store.path, figures,
+                store.path, preview.grid, figures,
             )  # fmt: skip
         store.clear()
     # Printed and not written: equal trainings give equal files.

@@ -18,13 +18,13 @@ from diffusers import ModelMixin
 from pydantic import ValidationError
 from torch import nn
 
-from pipeline.diffusion.training import SAMPLES_FOLDER
 from pipeline.diffusion.training_settings import TrainingSettings
 from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo
 from pipeline.io.params import Settings
+from pipeline.training.grids import SAMPLES_FOLDER
 from pipeline.training.record import write_curve
 from pipeline.training.state import STATE_FILE, Tensors, TrainingState
 
@@ -96,8 +96,8 @@ def write_model_folder(
     card: ModelCard,
     settings: TrainingSettings,
     work: Path,
+    draw_grid: Callable[[], np.ndarray],
     figures: dict[str, Any] | None = None,
-    draw_grid: Callable[[], np.ndarray] | None = None,
 ) -> None:
     """Write the folder of a finished training.
 
@@ -108,8 +108,8 @@ def write_model_folder(
         card: what one must know to use the weights.
         settings: of the training, which name what weights were chosen by.
         work: the folder the training ran in, for its sample grids.
-        figures: further ones for training.json.
         draw_grid: a picture of what `network` draws with the weights that it has at the call.
+        figures: further ones for training.json.
     """
     timeless = replace(state, record=replace(state.record, seconds=0.0))  # same run, same bytes
     timeless.write(folder / "state" / STATE_FILE)
@@ -118,7 +118,7 @@ def write_model_folder(
     for name, weights in checkpoints.items():
         load_weights(network, weights)
         network.save_pretrained(folder / name)
-        if draw_grid is not None and settings.candidates:
+        if settings.candidates:
             write_image(folder / CANDIDATES_FOLDER / f"{name}.png", draw_grid())
     record, best = state.record, state.record.best
     write_json(folder / "state" / "state.json", {"step": record.steps_done})

@@ -16,11 +16,11 @@ from pipeline.data.augmentation import GeometricSettings
 from pipeline.data.pairs import Pairs
 from pipeline.diffusion.adversary import Adversary, AdversarySettings
 from pipeline.diffusion.examples import Examples
+from pipeline.diffusion.extras import Extras
 from pipeline.diffusion.painting import Drawn
 from pipeline.diffusion.pair_examples import PHOTO_CHANNELS, PairExamples, PairLayout
 from pipeline.diffusion.sampling import SamplerSettings, Space, draw
 from pipeline.diffusion.schedules import DiffusionSettings
-from pipeline.diffusion.training import Extras
 from pipeline.diffusion.training_settings import TrainingSettings
 from pipeline.io.params import Settings
 from pipeline.models.label_codes import label_code

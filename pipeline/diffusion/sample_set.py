@@ -96,11 +96,10 @@ def drawn_store(job: SampleJob, key: dict[str, Any], stage: str = "sample") -> I
         if is_main:
             _print_speed(stage, len(missing) * job.batch_size, time.monotonic() - began)
         yield store.path
-        accelerator.wait_for_everyone()  # the main process may still read what others hold open
 
 
 def write_set(job: SampleJob, store: Path, out: Path, drawn_by: dict[str, Any]) -> None:
-    """Make the output folder of a store with all pairs, in the main process.
+    """Make the output folder of a store with all pairs, in the main process; the processes part.
 
     Args:
         job: what was drawn.
@@ -108,12 +107,13 @@ def write_set(job: SampleJob, store: Path, out: Path, drawn_by: dict[str, Any]) 
         out: the synthetic set's folder; replaced as a whole.
         drawn_by: columns that are the same for every pair.
     """
-    if not Accelerator().is_main_process:
-        return
-    pairs = [read_pair(store, index) for index in job.indices]
-    with output_folder(out) as folder:
-        write_synthetic_set(folder, store, pairs, job.classes, drawn_by)
-    print(f"{out}: {job.count} pairs; see {out / 'grid.png'}")
+    accelerator = Accelerator()
+    if accelerator.is_main_process:
+        pairs = [read_pair(store, index) for index in job.indices]
+        with output_folder(out) as folder:
+            write_synthetic_set(folder, store, pairs, job.classes, drawn_by)
+        print(f"{out}: {job.count} pairs; see {out / 'grid.png'}")
+    accelerator.end_training()  # else several processes complain of each other at their end
 
 
 def hashes_of(folder: Path) -> dict[str, str]:

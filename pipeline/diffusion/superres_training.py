@@ -10,9 +10,10 @@ import torch
 
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.data.pairs import Pairs
-from pipeline.data.reduction import reduce_labels, reduce_pairs, reduce_photos
+from pipeline.data.reduction import check_divisible, reduce_labels, reduce_photos
 from pipeline.data.split_pairs import read_pairs
 from pipeline.diffusion.examples import AugmentedPairs, Clean
+from pipeline.diffusion.extras import Extras
 from pipeline.diffusion.model_folder import ModelCard, write_model_folder
 from pipeline.diffusion.painting import to_pixels
 from pipeline.diffusion.pair_examples import PairLayout
@@ -28,7 +29,7 @@ from pipeline.diffusion.superres import (
     new_network,
     noisy_condition,
 )
-from pipeline.diffusion.training import Extras, Trainer
+from pipeline.diffusion.training import Trainer
 from pipeline.io.atomic import output_folder
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import MANIFEST, read_classes
@@ -98,8 +99,8 @@ def train_superres(
     """
     classes = read_classes(prepared)
     train, val = (read_pairs(prepared, split, condition.object) for split in ("train", "val"))
-    reduce_pairs(train, FACTOR)  # refuses a size that cannot be halved
     height, width = train.masks.shape[1:]
+    check_divisible(height, width, FACTOR)
     layout = pair_layout(settings.code, len(classes), condition.object)
     torch.manual_seed(derive_seed(seed, "initial weights"))
     network = new_network(settings, layout, (height, width))
@@ -131,7 +132,9 @@ def train_superres(
         if not trainer.accelerator.is_main_process:
             return
         with output_folder(out) as folder:
-            write_model_folder(folder, network, state, card, settings.training, store.path)
+            write_model_folder(
+                folder, network, state, card, settings.training, store.path, preview.grid
+            )
         store.clear()
     # Printed and not written: equal trainings give equal files.
     print(f"{stage}: {state.record.steps_done} steps in {state.record.seconds:.0f} s")

@@ -6,27 +6,25 @@ threads). State, curve and sample grids live in one folder while it runs.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
-from pipeline.diffusion.adversary import Adversary, draw_fake, draw_real
+from pipeline.diffusion.adversary import draw_opponents
 from pipeline.diffusion.batches import Batch, BatchSource, validation_batches
 from pipeline.diffusion.examples import Examples
+from pipeline.diffusion.extras import NO_EXTRAS, Extras
 from pipeline.diffusion.losses import Loss, training_loss
 from pipeline.diffusion.schedules import DiffusionSettings, Schedule, add_noise, make_betas, to_x0
 from pipeline.diffusion.training_settings import COLOUR_DIVERGENCE, TrainingSettings
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
+from pipeline.training.averaged_weights import AveragedWeights
+from pipeline.training.grids import SAMPLES_FOLDER
 from pipeline.training.loop import run_steps
 from pipeline.training.record import VAL_LOSS, Record, write_curve
 from pipeline.training.state import (
@@ -38,25 +36,9 @@ from pipeline.training.state import (
     read_state,
 )
 
-SAMPLES_FOLDER = "samples"
 LOSS_PARTS = ["loss_simple", "loss_vb"]
 ADVERSARIAL_PARTS = ["loss_adversarial", "loss_discriminator"]
 MEASURES = [VAL_LOSS, COLOUR_DIVERGENCE]
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What some trainings have beside a denoiser and its loss."""
-
-    # a picture (uint8 H×W×3) of what the network draws with the weights that it has at the call
-    draw_grid: Callable[[], np.ndarray] | None = None
-    # divergence of the colours of what it then draws from those of the training photos
-    colour_divergence: Callable[[], float] | None = None
-    channel_weights: Tensor | None = None  # of the loss, float C
-    adversary: Adversary | None = None
-
-
-NO_EXTRAS = Extras()
 
 
 class _Outcome(NamedTuple):
@@ -125,11 +107,7 @@ class Trainer:
             self.parameters.values(), weight_decay=self.settings.weight_decay, fused=True
         )
         self.model, self.optimiser = self.accelerator.prepare(network, optimiser)
-        # Without use_ema_warmup diffusers still warms up, by decay min(ema_decay, (1 + n)/(10 + n))
-        # at update n: the window is a tenth of the training so far, until ema_decay caps it.
-        self.average = EMAModel(
-            self.parameters.values(), decay=self.settings.ema_decay, foreach=True
-        )
+        self.average = AveragedWeights(network, self.settings.ema_decay)
         if self.adversary is not None:
             self.adversary.prepare(self.accelerator)
 
@@ -204,7 +182,7 @@ class Trainer:
             self.accelerator.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
-        self.average.step(self.parameters.values())
+        self.average.update()
         if self.adversary is not None:
             lesson = self.adversary.learn(real, fake, outcome.batch.t)
             figures += self._mean_over_processes(lesson)
@@ -234,12 +212,10 @@ class Trainer:
 
     def _opponents(self, step: int, outcome: _Outcome) -> tuple[Tensor, Tensor]:
         """x_{t−1} as the network draws it and as it is, for the discriminator."""
-        x0, t = outcome.batch.x0, outcome.batch.t
+        x0, x_t, t = outcome.batch.x0, outcome.x_t, outcome.batch.t
+        x0_hat = to_x0(self.diffusion, outcome.output, x_t, *self.schedule.factors(t))
         generator = torch_generator(self.seed, "before", step, self.accelerator.process_index)
-        noise = torch.randn(2, *x0.shape, generator=generator).to(x0.device)
-        x0_hat = to_x0(self.diffusion, outcome.output, outcome.x_t, *self.schedule.factors(t))
-        fake = draw_fake(x0_hat, outcome.x_t, t, noise[0], self.schedule)
-        return fake, draw_real(x0, t, noise[1], self.schedule)
+        return draw_opponents(x0_hat, x_t, x0, t, self.schedule, generator)
 
     def _follow_up(self) -> None:
         """What is due after a step: epoch's end, evaluation, row of the curve, sample grid."""
@@ -273,7 +249,7 @@ class Trainer:
 
     def _monitor(self, monitor: str, value: float | None) -> None:
         if monitor in self.settings.monitors and self.record.is_best(monitor, value):
-            for name, tensor in self._average().items():
+            for name, tensor in self.average.tensors().items():
                 self.best[f"{monitor}/{name}"] = tensor.cpu().clone()
 
     @torch.no_grad()
@@ -282,7 +258,7 @@ class Trainer:
         if self.val is None or not self.accelerator.is_main_process:
             return None
         losses, sizes = [], []
-        with self._averaged_network() as network:
+        with self.average.in_place() as network:
             for batch in validation_batches(
                 self.val, self.settings.batch_size, self.diffusion.timesteps, self.seed
             ):
@@ -294,39 +270,25 @@ class Trainer:
         """Of what the averaged weights draw, in the main process."""
         if self.extras.colour_divergence is None or not self.accelerator.is_main_process:
             return None
-        with self._averaged_network():
+        with self.average.in_place():
             return self.extras.colour_divergence()
 
     def _write_grid(self, done: int) -> None:
         if self.extras.draw_grid is None:
             return
-        with self._averaged_network():
+        with self.average.in_place():
             grid = self.extras.draw_grid()
         write_image(self.folder / SAMPLES_FOLDER / f"step_{done:06d}.png", grid)
         write_curve(self.folder, self.record)
-
-    @contextmanager
-    def _averaged_network(self) -> Iterator[nn.Module]:
-        """The network with the averaged weights, in evaluation mode."""
-        parameters = list(self.parameters.values())
-        self.average.store(parameters)
-        self.average.copy_to(parameters)
-        try:
-            yield self.network.eval()
-        finally:
-            self.average.restore(parameters)
-
-    def _average(self) -> Tensors:
-        return dict(zip(self.parameters, self.average.shadow_params, strict=True))
 
     def _state(self) -> TrainingState:
         scaler = self.accelerator.scaler
         return TrainingState(
             weights={name: parameter.detach() for name, parameter in self.parameters.items()},
-            average=self._average(),
+            average=self.average.tensors(),
             best=self.best,
             optimiser=optimiser_tensors(self.optimiser, list(self.parameters)),
-            average_updates=self.average.optimization_step,
+            average_updates=self.average.updates,
             scaler=None if scaler is None else scaler.state_dict(),
             record=self.record,
             adversary={} if self.adversary is None else self.adversary.state(),
@@ -334,18 +296,18 @@ class Trainer:
 
     @torch.no_grad()
     def _restore(self, state: TrainingState) -> None:
-        for group, own in ((state.weights, self.parameters), (state.average, self._average())):
-            if group.keys() != own.keys():
+        for group in (state.weights, state.average):
+            if group.keys() != self.parameters.keys():
                 raise UserError(
                     f"{STATE_FILE}: its network differs from that of the parameters; "
                     "train the model again"
                 )
-            for name, tensor in own.items():
-                tensor.copy_(group[name])
+        for name, parameter in self.parameters.items():
+            parameter.copy_(state.weights[name])
+        self.average.restore(state.average, state.average_updates)
         load_optimiser(self.optimiser, list(self.parameters), state.optimiser)
         if self.adversary is not None:
             self.adversary.restore(state.adversary)
         if self.accelerator.scaler is not None and state.scaler is not None:
             self.accelerator.scaler.load_state_dict(state.scaler)
-        self.average.optimization_step = state.average_updates
         self.best, self.record = state.best, state.record

@@ -25,12 +25,12 @@ from torch.nn import functional
 from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
+from pipeline.io.unused import UNUSED_FILE
 from pipeline.models.label_codes import CodeName, LabelCode
 
 Network = VQModel | AutoencoderKL
 
 LATENTS_FILE = "latents.json"
-UNUSED_FILE = "unused.json"
 CONSTANT = 1e-6  # a latent channel that varies less carries nothing and is left as it is
 NETWORKS: dict[str, type[Network]] = {"vq": VQModel, "kl": AutoencoderKL}
 

@@ -5,18 +5,17 @@ randomness is a function of seed and step, so that a killed training, resumed, e
 weights of an unbroken one.
 """
 
-import functools
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
+from torch import nn
 
 from pipeline.data.augmentation import AugmentationSettings, transform_pair
 from pipeline.data.pairs import Pairs
@@ -90,20 +89,6 @@ class TrainedSegmenter:
     seconds: float
 
 
-def _adamw(settings: TrainingSettings) -> Callable[..., torch.optim.Optimizer]:
-    return torch.optim.AdamW
-
-
-def _sgd(settings: TrainingSettings) -> Callable[..., torch.optim.Optimizer]:
-    return functools.partial(torch.optim.SGD, momentum=settings.momentum)
-
-
-OPTIMISERS: dict[str, Callable[[TrainingSettings], Callable[..., torch.optim.Optimizer]]] = {
-    "adamw": _adamw,
-    "sgd": _sgd,
-}
-
-
 def train_segmenter(
     architecture: Architecture,
     network_settings: NetworkSettings,
@@ -167,13 +152,7 @@ class _Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # a quarter faster on the CPU for networks of depthwise convolutions
         self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.optimiser = OPTIMISERS[settings.optimiser](settings)(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            # one kernel for all parameters; on the CPU its step takes a third of the time
-            fused=True,
-        )
+        self.optimiser = make_optimiser(self.network, settings)
         self.state = TrainingState()
         self.best: dict[str, torch.Tensor] = {}
         if state_path.exists():
@@ -284,6 +263,19 @@ class _Trainer:
             self.network.load_state_dict(parts["weights"])
             # plain SGD has nothing to restore
             restore_optimiser(self.optimiser, parts.get("optimiser", {}))
+
+
+def make_optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """That of the settings, for all parameters of the network."""
+    common: dict[str, Any] = {
+        "lr": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        # one kernel for all parameters; on the CPU its step takes a third of the time
+        "fused": True,
+    }
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=settings.momentum, **common)
+    return torch.optim.AdamW(network.parameters(), **common)
 
 
 def _check_monitor(settings: TrainingSettings, data: TrainingData) -> None:

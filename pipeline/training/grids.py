@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
+SAMPLES_FOLDER = "samples"  # of a training, holds its grids
 LABEL_WIDTH = 96
 GAP = 2
 SMALLEST_TILE = 96  # smaller pictures are enlarged by a whole factor

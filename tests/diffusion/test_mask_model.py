@@ -209,6 +209,12 @@ def test_a_trained_model_s_folder(prepared, autoencoder, tmp_path, kind, capsys)
     assert np.array_equal(drawn[1][1], again[1][1])
 
 
+def test_each_candidate_has_a_grid_for_the_report(prepared, tmp_path):
+    train(tmp_path / "out", candidates=["every"])
+    grids = {path.name for path in (tmp_path / "out/candidates").iterdir()}
+    assert grids == {"best.png", "last.png", "every.png"}
+
+
 def test_two_trainings_write_the_same_bytes(prepared, tmp_path):
     for name in ("one", "two"):
         train(tmp_path / name)

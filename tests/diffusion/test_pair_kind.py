@@ -26,6 +26,7 @@ from pipeline.io.manifests import ClassInfo
 from pipeline.models.label_codes import label_code
 from pipeline.models.pair_unet import PairNetworkSettings
 from pipeline.models.timed_discriminator import DiscriminatorNetworkSettings
+from pipeline.training.grids import GAP, LABEL_WIDTH, SMALLEST_TILE
 from pipeline.training.state import STATE_FILE, read_state
 
 CLASSES = [
@@ -189,9 +190,10 @@ def test_the_grid_shows_drawn_masks():
     preview = Preview(
         pairs(), [c.colour for c in CLASSES], PreviewSettings(count=2, steps=2), 0, painter
     )
-    conditioned = preview.grid().shape[0]
-    assert conditioned == 4 * (preview.grid().shape[0] // 4)  # mask, real, drawn, its mask
-    assert preview.grid().shape[2] == 3
+    # mask, real, drawn, its mask: four rows of two tiles each
+    assert preview.grid().shape == (
+        4 * (SMALLEST_TILE + GAP), LABEL_WIDTH + 2 * (SMALLEST_TILE + GAP), 3,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,13 @@ def test_trains_to_a_folder_that_loads(prepared, tmp_path):
     assert painter.layout.total_classes == 2 and painter.layout.channels == 4
 
 
+def test_each_candidate_has_a_grid_for_the_report(prepared, tmp_path):
+    training = SETTINGS.training.model_copy(update={"candidates": ["every"]})
+    train(prepared, tmp_path / "out", SETTINGS.model_copy(update={"training": training}))
+    grids = {path.name for path in (tmp_path / "out/candidates").iterdir()}
+    assert grids == {"best.png", "last.png", "every.png"}
+
+
 def small_store(folder):
     content = reduce_pairs(pairs(4), 2)
     for index in range(4):

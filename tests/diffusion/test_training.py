@@ -253,7 +253,7 @@ def test_candidates_are_kept_beside_the_best(tmp_path):
 
     def watched():
         plain()
-        average = running._average()
+        average = running.average.tensors()
         seen[running.record.steps_done] = {name: t.clone() for name, t in average.items()}
 
     running._follow_up = watched

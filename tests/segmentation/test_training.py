@@ -147,13 +147,14 @@ def test_keeps_the_weights_of_the_best_validation(tmp_path, monkeypatch):
 
 def test_momentum_is_a_parameter_of_sgd():
     """Two steps of gradient 1 at rate 1: 1 + (0.7 + 1)."""
-    optimiser = training.OPTIMISERS["sgd"](settings(1, momentum=0.7))
-    weight = torch.zeros(1, requires_grad=True)
-    stepper = optimiser([weight], lr=1.0)
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(layer.weight)
+    sgd = settings(1, optimiser="sgd", momentum=0.7, learning_rate=1.0, weight_decay=0.0)
+    optimiser = training.make_optimiser(layer, sgd)
     for _ in range(2):
-        weight.grad = torch.ones(1)
-        stepper.step()
-    assert weight.item() == pytest.approx(-(1 + 1.7))
+        layer.weight.grad = torch.ones(1, 1)
+        optimiser.step()
+    assert layer.weight.item() == pytest.approx(-(1 + 1.7))
 
 
 def test_without_validation_pairs_the_last_weights_are_kept(tmp_path):

@@ -80,7 +80,7 @@ def test_pairs_are_drawn_small_and_enlarged(project, capsys):
     train_superres.main()
     sample.main()
     output = capsys.readouterr().out
-    assert "masks.source: real is not used, pair draws masks with its photos" in output
+    assert "masks.source: real is not used, pair makes masks with its photos" in output
     assert "sampling.guidance: 0.5 is not used" in output
     frame = read_manifest(Path("data/synthetic"))
     assert frame["id"].tolist() == [f"synthetic_{index:06d}" for index in range(3)]
