@@ -28,7 +28,7 @@ repro: $(READY)  ## render or fetch the data set, train, sample, compare, report
 	@echo "report: metrics/report/index.html"
 
 test: $(READY)  ## unit tests and one run of the smoke preset in a temporary clone
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## style, formatting and the direction of imports
 	$(BIN)/ruff check

@@ -4,7 +4,6 @@ One process on one device: an autoencoder of this size trains in hours on a GPU.
 """
 
 import math
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pipeline.autoencoding.settings import (
     AutoencoderTrainingSettings,
     LatentLossSettings,
 )
+from pipeline.io.cores import total_cores
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
@@ -72,7 +72,7 @@ class Trainer:
             folder: where state, curve and grids are kept; a state found there is resumed from.
         """
         self.device = training_device()
-        torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+        torch.set_num_threads(settings.threads or total_cores())
         self.autoencoder = autoencoder.to(self.device, memory_format=memory_format(self.device))
         self.objective, self.settings, self.is_new = objective, settings, is_new
         self.train_set, self.val_set = train, val

@@ -5,7 +5,6 @@ reads the demo reads the archive.
 """
 
 import io
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -17,6 +16,7 @@ from PIL import Image
 from pipeline.data.coco_regions import encode_region
 from pipeline.data.lemon_renderer import DemoSettings, Photo, render_fruit
 from pipeline.io.atomic import output_folder, write_json
+from pipeline.io.cores import total_cores
 from pipeline.io.progress import progress
 
 CATEGORIES = (
@@ -60,7 +60,7 @@ def _render_all(settings: DemoSettings) -> Iterator[list[tuple[str, bytes, list]
     """The fruits in order, whatever the number of processes."""
     work = partial(_encode_fruit, settings=settings)
     numbers = range(1, settings.fruits + 1)
-    workers = min(len(os.sched_getaffinity(0)), settings.fruits)
+    workers = min(total_cores(), settings.fruits)
     if workers == 1:
         yield from map(work, numbers)
         return

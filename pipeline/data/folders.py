@@ -4,7 +4,6 @@ Where a mask lies follows from where its photo lies (`mask`), what it shows from
 folder, from the pixel's value, or is the same everywhere (`class_from`).
 """
 
-import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pipeline.data.folder_settings import FolderSettings
 from pipeline.data.mask_files import BACKGROUND, read_regions, read_values, regions_of
 from pipeline.data.photos import UNREADABLE, Header, read_header
 from pipeline.data.records import Reading, Record, no_masks
+from pipeline.io.cores import total_cores
 from pipeline.io.errors import UserError
 from pipeline.io.progress import progress
 
@@ -42,7 +42,7 @@ def read_folders(root: Path, settings: FolderSettings) -> Reading:
     """
     sources = _sources(root, settings)
     scans = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool, progress(len(sources), "masks read") as bar:
+    with ThreadPoolExecutor(total_cores()) as pool, progress(len(sources), "masks read") as bar:
         for scan in pool.map(partial(_scan, root, settings), sources):
             scans.append(scan)
             bar.update()

@@ -3,7 +3,6 @@
 Photos are worked on by all cores, each on its own, so the bytes do not depend on how many.
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from pipeline.data.records import Record
 from pipeline.data.silhouettes import threshold_silhouette
 from pipeline.data.subsets import SubsetSettings, label_map
 from pipeline.data.windows import Window, cut_windows, inside, plan_window
+from pipeline.io.cores import total_cores
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of, write_image, write_mask, write_silhouette
 from pipeline.io.progress import progress
@@ -84,13 +84,6 @@ def prepare_photos(records: list[Record], ids: list[str], job: Job) -> list[Outc
             outcomes.extend(of_photo)
             bar.update()
     return outcomes
-
-
-def total_cores() -> int:
-    """How many cores this process may use (where the system tells)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _map(work, records: list[Record], ids: list[str], workers: int) -> Iterator[list[Outcome]]:

@@ -8,7 +8,6 @@ store for a larger count.
 
 import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from pipeline.data.synthetic_set import (
 )
 from pipeline.diffusion.drawing import DrawnPair, Method, sample_seed
 from pipeline.io.atomic import output_folder
+from pipeline.io.cores import total_cores
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import ClassInfo
 from pipeline.io.progress import progress
@@ -83,7 +83,7 @@ def drawn_store(job: SampleJob, key: dict[str, Any], stage: str = "sample") -> I
     """
     accelerator = Accelerator()
     # accelerate launch sets OMP_NUM_THREADS=1 on a CPU
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes))
+    torch.set_num_threads(max(1, total_cores() // accelerator.num_processes))
     is_main = accelerator.is_main_process
     with open_store(stage, key | {"device": accelerator.device.type}) as store:
         # one process lists what is missing: the others' lists would lack what it has just drawn

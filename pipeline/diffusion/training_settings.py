@@ -1,7 +1,6 @@
 """How a diffusion model is trained: section `training` of an image model's parameters."""
 
 import math
-import os
 from typing import Literal
 
 import torch
@@ -9,6 +8,7 @@ from pydantic import Field, model_validator
 
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.diffusion.previews import PreviewSettings
+from pipeline.io.cores import total_cores
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 from pipeline.training.learning_rate import LearningRateSettings
@@ -86,7 +86,7 @@ class TrainingSettings(LearningRateSettings):
 
     def use_threads(self) -> None:
         """Compute with `threads` from here on: sums in floating point depend on their number."""
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        torch.set_num_threads(self.threads or total_cores())
 
     def total_steps(self, total_pairs: int) -> int:
         """Optimiser steps of the whole training on `total_pairs` pairs."""
