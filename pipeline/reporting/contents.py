@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo, read_classes, read_manifest, read_split
-from pipeline.reporting import external, facts, figures, gallery, masks, tables, trainings
+from pipeline.reporting import by_mask, external, facts, figures, gallery, masks, tables, trainings
 from pipeline.reporting.page import drawing
 from pipeline.reporting.settings import ReportSettings
 
@@ -67,6 +67,8 @@ def gather(
         "class_table": _class_table(results.class_scores),
         "kinds": [(kind, figures.THEMED[c], mark) for kind, (c, mark) in figures.KINDS.items()],
         **_galleries(folder, params["seed"], settings, classes, sides),
+        "moved_masks": params["masks"]["source"] == "augmented",
+        "of_masks": by_mask.section(folder, settings, sides, classes),
         "masks": masks.section(folder, results.masks, sides, classes, params["seed"]),
         "external": external.section(folder, params, PREPARED, results.external),
         "trainings": trainings.section(folder, params["sampling"]["checkpoint"]),

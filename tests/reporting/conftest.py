@@ -57,7 +57,13 @@ PARAMS = {
     "filter": {"score": "miou", "keep": "all"},
     "segmenters": {"architectures": ARCHITECTURES, "baseline": "real_all", "mixes": MIXES},
     "external": {"enabled": False, "dataset": {"path": "data/field"}},
-    "report": {"pairs": 6, "ranked_pairs": 3, "resamples": 200},
+    "report": {
+        "pairs": 6,
+        "ranked_pairs": 3,
+        "masks": 2,
+        "photos_of_a_mask": 3,
+        "resamples": 200,
+    },
 }
 TEST_PHOTOS, SEEDS = 6, 2
 # IoU of every class, give or take; the segmenters' counts are made from it.
@@ -154,7 +160,8 @@ def _write_prepared(folder):
 
 def _write_synthetic(folder):
     frame = _write_set(folder, [f"synthetic_{n:06d}" for n in range(12)], with_objects=True)
-    sampled = {"mask_id": "0000_photo_00", "guidance": 0.5, "sampler": "dpmsolver++", "steps": 20}
+    masks = ["0000_photo_00"] * 8 + ["0001_photo_05"] * 3 + ["0002_photo_07"]
+    sampled = {"mask_id": masks, "guidance": 0.5, "sampler": "dpmsolver++", "steps": 20}
     write_manifest(folder, frame.assign(index=range(12), **sampled))
 
 

@@ -79,7 +79,9 @@ def test_page_opens_without_network_and_lacks_no_picture(finished, monkeypatch):
     elements = _elements(html)
     assert not any(tag in ("script", "link", "iframe") for tag, _ in elements)
     pictures = [attrs for tag, attrs in elements if tag == "img"]
-    assert len(pictures) == 2 * (6 + 6 + 3 + 3) + 1 + 2  # pairs, grid of samples, masks
+    of_masks = 2 * (1 + 3)  # the training pair and three drawn ones, for each of two masks
+    # pairs, grid of samples, masks
+    assert len(pictures) == 2 * (6 + 6 + 3 + 3 + of_masks) + 1 + 2
     for picture in pictures:
         assert picture["alt"]
         assert (page.parent / picture["src"]).exists()
@@ -96,7 +98,7 @@ def test_page_shows_training_photos_only(finished, monkeypatch):
     manifest = pd.read_parquet("data/prepared/manifest.parquet")
     html = Path("metrics/report/index.html").read_text()
     shown = set(re.findall(r"\d{4}_photo_\d\d", html))
-    assert len(shown) == 6
+    assert 6 <= len(shown) <= 6 + 2  # those whose mask was drawn for may be others
     assert shown <= set(manifest.loc[manifest["split"] == "train", "id"])
 
 
