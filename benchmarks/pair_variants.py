@@ -41,7 +41,8 @@ from pipeline.segmentation.training import TrainingSettings
 from pipeline.training.grids import tile
 
 SHOWN_PAIRS = 4
-PALETTE_COLOURS = 128  # keeps the picture small
+COUNTS = ("parameters", "steps", "seconds")  # not known of the two rows for scale
+PALETTE_COLOURS = 64  # keeps the picture small
 
 
 class Variant(NamedTuple):
@@ -95,8 +96,8 @@ def main() -> None:
     for name, pairs in (("neighbours' masks", neighbours), ("real, validation", val)):
         agreement = _agreement(params, arguments.prepared, pairs)
         rows.append({"architecture": name, "agreement": agreement})
-    table = pd.DataFrame(rows)
-    text = as_markdown(table.fillna(""))
+    table = pd.DataFrame(rows).astype(dict.fromkeys(COUNTS, "Int64"))
+    text = as_markdown(table.astype(object).where(table.notna(), ""))
     print(text)
     if arguments.out is not None:
         write_text(arguments.out / "pair_variants.csv", table.to_csv(index=False))
