@@ -9,7 +9,7 @@ from pipeline.autoencoding.settings import AutoencoderSettings, MaskAutoencoderS
 from pipeline.copy_paste.settings import CopyPasteSettings
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.fitting import ImageSettings
-from pipeline.data.mixes import read_mixes
+from pipeline.data.mix_settings import read_mixes
 from pipeline.data.readers import DatasetSettings
 from pipeline.data.splits import ExternalSplitSettings, SplitSettings
 from pipeline.data.subsets import SubsetSettings

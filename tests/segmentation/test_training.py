@@ -228,6 +228,28 @@ def test_budget_in_epochs_validates_after_each(tmp_path):
     assert trained.curve["epoch"].tolist() == [1.0, 2.0]
 
 
+def test_a_budget_in_steps_is_the_same_for_mixes_of_any_size(tmp_path, monkeypatch):
+    """Fair arms: seven pairs and the seven many times over take as many updates."""
+    updates = []
+    train_step = training._Trainer._train_step
+    monkeypatch.setattr(
+        training._Trainer,
+        "_train_step",
+        lambda trainer, step: updates.append(step) or train_step(trainer, step),
+    )
+    few = make_pairs(7, 0)
+    again = [place % 7 for place in range(29)]
+    repeated = Pairs([few.ids[i] for i in again], few.images[again], few.masks[again], None)
+    validated = []
+    for name, pairs in {"few": few, "repeated": repeated}.items():
+        updates.clear()
+        data = TrainingData(pairs, make_pairs(2, 1), 2, None)
+        trained = train(tmp_path / name, steps=3, data=data)
+        assert updates == [0, 1, 2] and trained.total_steps == 3
+        validated.append(trained.curve["step"].tolist())
+    assert validated == [[2, 3]] * 2  # and the best weights are chosen from as many
+
+
 def test_refuses_to_monitor_defects_that_are_not_there(tmp_path):
     val = make_pairs(2, 1)
     val.masks[:] = 0

@@ -28,6 +28,7 @@ TRAINING = {
     "budget": {"unit": "steps", "amount": 4},
     "validate_every_steps": 2,
 }
+IMAGE = np.zeros((32, 32, 3), np.uint8)
 PARAMS = {
     "seed": 0,
     "filter": {"score": "miou", "keep": 4, "network": NETWORK, "training": TRAINING},
@@ -36,9 +37,12 @@ PARAMS = {
         "network": NETWORK,
         "training": TRAINING | {"seeds": 2},
         "augmentation": {"horizontal_flip": 0.5},
+        "pasting": {"horizontal_flip": 0.5, "scale": [0.8, 1.25]},
         "mixes": {
             "real_all": {"real": "all", "synthetic": 0},
             "real_4-synthetic_all": {"real": 4, "synthetic": "all", "augment": True},
+            "real_4-repeated": {"real": 4, "synthetic": 0, "repeated": "equal"},
+            "real_4-pasted": {"real": 4, "synthetic": 0, "pasted": 5},
         },
     },
 }
@@ -171,6 +175,27 @@ def test_real_mix_does_not_change_with_the_samples(project, monkeypatch):
     write_set(Path("data/synthetic"), "synthetic", ["train"] * 9)
     compose(monkeypatch, "real_all")
     assert hashes(Path("data/mixes/real_all")) == before
+
+
+def test_arms_of_real_pairs_alone(project, monkeypatch):
+    """They need neither samples nor scores; pasted pairs are files of the mix, hashed like all."""
+    shutil.rmtree("data/synthetic")
+    for mix, arm, total in (("real_4-repeated", "repeated", 8), ("real_4-pasted", "pasted", 5)):
+        run(compose_mixes, monkeypatch, mix)
+        before = hashes(Path("data/mixes") / mix)
+        run(compose_mixes, monkeypatch, mix)
+        assert hashes(Path("data/mixes") / mix) == before
+        rows = pd.read_parquet(f"data/mixes/{mix}/manifest.parquet")
+        sizes = rows[rows["part"] == "train"].groupby("origin").size().to_dict()
+        assert sizes == {"real": 4, arm: total}
+        run(train_segmenters, monkeypatch, "unet", mix)
+        counts = pd.read_parquet(f"data/models/segmenters/unet-{mix}/counts.parquet")
+        assert counts["id"].nunique() == 4  # the real test pairs
+    masks = [read_mask(path) for path in Path("data/mixes/real_4-pasted/masks").iterdir()]
+    assert len(masks) == 5 and all(mask.any() for mask in masks)
+    write_image(Path("data/mixes/real_4-pasted/images/pasted_000002.png"), IMAGE)
+    with pytest.raises(UserError, match="pasted_000002"):
+        run(train_segmenters, monkeypatch, "unet", "real_4-pasted")
 
 
 def test_filter_off_keeps_all(project, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.data.mixes import read_mixes
+from pipeline.data.mix_settings import read_mixes
 from pipeline.io.errors import UserError
 from pipeline.io.params import section
 from pipeline.io.presets import compose
