@@ -42,5 +42,6 @@ format: $(READY)  ## let ruff rewrite what it can
 preset: $(READY)  ## write a preset into params.yaml: make preset NAME=tiles DATA=/path/to/tiles
 	$(BIN)/python -m pipeline.io.presets "$(NAME)" $(if $(DATA),--data "$(DATA)")
 
-study: $(READY)  ## run a study of many cells, or go on with it: make study NAME=masks PRESET=smoke
-	$(BIN)/python -m pipeline.studies.run "$(NAME)" $(if $(PRESET),--preset "$(PRESET)")
+study: $(READY)  ## run a study of many cells, or go on with it: make study NAME=masks PRESET=smoke FOLDS=5
+	$(BIN)/python -m pipeline.studies.run "$(NAME)" $(if $(PRESET),--preset "$(PRESET)") \
+		$(if $(FOLDS),--folds "$(FOLDS)")

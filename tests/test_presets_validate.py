@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pipeline.autoencoding.settings import AutoencoderSettings, MaskAutoencoderSettings
+from pipeline.copy_paste.between_photos import PastingSettings
 from pipeline.copy_paste.settings import CopyPasteSettings
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.fitting import ImageSettings
@@ -61,6 +62,7 @@ SECTIONS = {
     "segmenters.network": NetworkSettings,
     "segmenters.training": RepeatedTrainingSettings,
     "segmenters.augmentation": AugmentationSettings,
+    "segmenters.pasting": PastingSettings,
     "external": ExternalSettings,
     "external.dataset": DatasetSettings,
     "external.split": ExternalSplitSettings,

@@ -160,10 +160,13 @@ def _label_places(
         name: textwrap.fill(str(name), LABEL_SIGNS, break_long_words=False) for name in places
     }
     if settings.x == MIX:
-        for mix, rows in arms.drop_duplicates([MIX, "real", "synthetic"]).groupby(MIX):
+        size = ["real", "synthetic", "also"]
+        for mix, rows in arms.drop_duplicates([MIX, *size]).groupby(MIX):
             # a mix whose size differs between the cells keeps its name
             if len(rows) == 1:
-                labels[mix] = f"#R {rows['real'].item()}\n#S {rows['synthetic'].item()}"
+                real, synthetic, also = rows[size].iloc[0]
+                lines = [f"#R {real}", f"#S {synthetic}", textwrap.fill(also, LABEL_SIGNS)]
+                labels[mix] = "\n".join(filter(None, lines))
     panel.set_xticks(list(places.values()), list(labels.values()))
     panel.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
 

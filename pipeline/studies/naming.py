@@ -30,6 +30,6 @@ def figure_name(figure: str) -> str:
 
 
 def size_of(row: Mapping[str, Any]) -> str:
-    """The pairs a mix holds, such as `130 real + 260 synthetic`."""
+    """The pairs a mix holds, such as `130 real + 260 synthetic` or `130 real, augmented`."""
     parts = [f"{row[origin]} {origin}" for origin in ("real", "synthetic") if row[origin] > 0]
-    return " + ".join(parts)
+    return ", ".join(filter(None, [" + ".join(parts), row["also"]]))

@@ -35,7 +35,7 @@ def write_page(
         f"# {study.title}",
         f"{study.question.strip()} After {study.repeats.strip()}.",
         "## Verdict",
-        verdict(table, axes, study.figure.y),
+        verdict(table, axes, study.figure.y, study.unit),
         f"![{figure_name(study.figure.y)}]({name}.png)",
     ]
     parts += TABLES[study.columns](study, table)
@@ -66,8 +66,8 @@ def _by_architecture(study: StudySettings, table: pd.DataFrame) -> list[str]:
     return [
         *parts,
         "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
-        f"means over {_range(table['seeds'])} seeds; Diff.: of the mean, relative to the baseline. "
-        "Bold: above the baseline; bold italics: the highest of the column.",
+        f"means over {_range(table['seeds'])} {study.unit}; Diff.: of the mean, relative to the "
+        "baseline. Bold: above the baseline; bold italics: the highest of the column.",
     ]
 
 
@@ -80,8 +80,8 @@ def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:
     return [
         *parts,
         "#R, #S: real and synthetic pairs trained on; means over "
-        f"{_range(table['seeds'])} seeds ± their standard deviation. Bold: the highest of the "
-        "column, baselines left out.",
+        f"{_range(table['seeds'])} {study.unit} ± their standard deviation. Bold: the highest of "
+        "the column, baselines left out.",
     ]
 
 
@@ -93,8 +93,10 @@ def figures_table(table: pd.DataFrame, axes: list[str], figures: list[str]) -> s
 
     Baselines come first, without the values of the axes that did not matter to them.
     """
-    head = [*axes, "#R", "#S", *map(figure_name, figures)]
-    lines = [head, ["---"] * len(axes) + ["--:"] * (2 + len(figures))]
+    also = ["also"] if table["also"].any() else []  # a column for arms where there are any
+    head = [*axes, "#R", "#S", *also, *map(figure_name, figures)]
+    right = ["--:"] * (2 + len(figures))
+    lines = [head, ["---"] * len(axes) + right[:2] + ["---"] * len(also) + right[2:]]
     arms = table[~is_baseline(table)]
     highest = {figure: arms[figure].max() for figure in figures}
     for labels, rows in _rows(table, axes, figures[0]):
@@ -107,7 +109,8 @@ def figures_table(table: pd.DataFrame, axes: list[str], figures: list[str]) -> s
                 text = f"**{text}**"
             spread = row[f"{figure}_sd"]
             cells.append(text if pd.isna(spread) else f"{text} ± {spread:.3f}")
-        lines.append([*labels, str(row["real"]), str(row["synthetic"]), *cells])
+        size = [str(row[name]) for name in ("real", "synthetic", *also)]
+        lines.append([*labels, *size, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -119,8 +122,11 @@ def results_table(table: pd.DataFrame, axes: list[str], figure: str) -> str:
     """
     architectures = list(dict.fromkeys(table["architecture"]))
     named = [(name, "Diff. [%]") for name in map(architecture_name, architectures)]
-    head = ["ID", *axes, "#Filtered", "#R", "#S", *(title for pair in named for title in pair)]
-    lines = [head, ["---"] * (1 + len(axes)) + ["--:"] * (3 + 2 * len(architectures))]
+    also = ["also"] if table["also"].any() else []  # a column for arms where there are any
+    head = ["ID", *axes, "#Filtered", "#R", "#S", *also]
+    head += [title for pair in named for title in pair]
+    right = ["--:"] * (3 + 2 * len(architectures))
+    lines = [head, ["---"] * (1 + len(axes)) + right[:3] + ["---"] * len(also) + right[3:]]
     highest = table.groupby("architecture")[figure].max()
     total_arms = 0
     for labels, rows in _rows(table, axes, figure):
@@ -131,6 +137,7 @@ def results_table(table: pd.DataFrame, axes: list[str], figure: str) -> str:
         kept = "none" if pd.isna(first["kept"]) else f"{first['kept']:.0f}"
         line = [str(total_arms) if arm else "Baseline", *labels]
         line += [kept if first["synthetic"] else "–", str(first["real"]), str(first["synthetic"])]
+        line += [str(first[name]) for name in also]
         for name in architectures:
             if name in by_architecture.index:
                 line += _marked(by_architecture.loc[name], figure, highest[name])

@@ -21,7 +21,7 @@ from pipeline.studies.drawing import draw
 from pipeline.studies.experiments import Experiments
 from pipeline.studies.overrides import set_param_arguments
 from pipeline.studies.page import write_page
-from pipeline.studies.results import compare, read_cell
+from pipeline.studies.results import compare, pool_repeats, read_cell
 from pipeline.studies.study import Cell, StudySettings, read_study, span_cells
 
 RESULTS = Path("docs/results")
@@ -33,10 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="run a study and write its page")
     parser.add_argument("name", help="of a file in studies/")
     parser.add_argument("--preset", help="its parameters in place of those of params.yaml")
+    parser.add_argument("--folds", type=int, help="run each cell on so many group folds")
     parser.add_argument("--dry-run", action="store_true", help="list the cells and run none")
     arguments = parser.parse_args()
     study, current = read_study(arguments.name), read_params()
     params = current if arguments.preset is None else _read_preset(arguments.preset)
+    if arguments.folds is not None:
+        study = study.over_folds(arguments.folds)
     experiments = Experiments(Path.cwd())
     cells = {
         experiments.name(arguments.name, cell.name, cell.params): cell
@@ -46,9 +49,11 @@ def main() -> None:
         _list(cells, experiments)
         return
     run_cells(cells, experiments, current)
-    name = arguments.name + (f"-{arguments.preset}" if arguments.preset else "")
-    command = ["make", "study", f"NAME={arguments.name}"]
-    command += [f"PRESET={arguments.preset}"] if arguments.preset else []
+    name, command = arguments.name, ["make", "study", f"NAME={arguments.name}"]
+    if arguments.preset is not None:
+        name, command = f"{name}-{arguments.preset}", [*command, f"PRESET={arguments.preset}"]
+    if arguments.folds is not None:
+        name, command = f"{name}-{arguments.folds}-folds", [*command, f"FOLDS={arguments.folds}"]
     write_results(study, name, command, cells, experiments)
 
 
@@ -105,7 +110,8 @@ def write_results(
         read_cell(experiments.files(experiment), cell, study.collect)
         for experiment, cell in cells.items()
     ]
-    table = compare(pd.concat(runs, ignore_index=True), axes, figures)
+    rows = pd.concat(runs, ignore_index=True)
+    table = compare(pool_repeats(rows, axes, figures) if study.repeat else rows, axes, figures)
     with output_folder(RESULTS / name) as folder:
         write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
         write_bytes(folder / f"{name}.png", draw(table, axes, study.figure))

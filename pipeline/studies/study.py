@@ -1,11 +1,12 @@
 """A study: what varies, what is looked at, and the cells that follow from it.
 
 studies/<name>.yaml says which parameters take which values. The axes span a grid; each of its
-cells is one run of the whole pipeline.
+cells is one run of the whole pipeline, or one for each value of `repeat`, such as the folds.
 """
 
 import itertools
 import re
+import string
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,8 @@ class ColumnSettings(Settings):
 
     file: str
     column: str
-    where: dict[str, str] = Field(default_factory=dict)  # of several rows, the one to take
+    # of several rows, the one to take; `{axis}` stands for the cell's value of that axis
+    where: dict[str, str] = Field(default_factory=dict)
 
 
 class FigureSettings(Settings):
@@ -47,6 +49,8 @@ class StudySettings(Settings):
     axes: dict[str, dict[str, dict[str, Any]]] = Field(min_length=1)
     # cells of the grid that are not run: those that have all the values of one of these
     leave_out: list[dict[str, str]] = Field(default_factory=list)
+    # parameter: its values, a run each for every cell; the cell's figures are means over them
+    repeat: dict[str, list[Any]] = Field(default_factory=dict)
     collect: dict[str, ColumnSettings] = Field(min_length=1)
     figure: FigureSettings
     # what the page's tables have in their columns: a table a figure, or a table an architecture
@@ -73,6 +77,26 @@ class StudySettings(Settings):
                 raise ValueError(f"values of the axes {', '.join(axes)}; {what} is none")
         return cells
 
+    @field_validator("repeat")
+    @classmethod
+    def _repeat(cls, repeat: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        few = [path for path, values in repeat.items() if len(values) < 2]
+        if few:
+            raise ValueError(f"two values or more; {', '.join(few)} has fewer")
+        return repeat
+
+    @field_validator("collect")
+    @classmethod
+    def _name_axes(
+        cls, collect: dict[str, ColumnSettings], info: ValidationInfo
+    ) -> dict[str, ColumnSettings]:
+        axes = info.data.get("axes", {})
+        texts = [text for column in collect.values() for text in column.where.values()]
+        names = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
+        if unknown := sorted(names - set(axes)):
+            raise ValueError(f"axes ({', '.join(axes)}) in braces; {', '.join(unknown)} is none")
+        return collect
+
     @field_validator("figure")
     @classmethod
     def _is_there(cls, figure: FigureSettings, info: ValidationInfo) -> FigureSettings:
@@ -83,19 +107,43 @@ class StudySettings(Settings):
             raise ValueError(f"x to be {MIX} or an axis: {', '.join(axes)}")
         return figure
 
+    @property
+    def unit(self) -> str:
+        """What a cell's figures are means over, and what intervals are drawn from."""
+        if not self.repeat:
+            return "seeds"
+        paths = list(self.repeat)
+        return f"{paths[0].rpartition('.')[2]}s" if len(paths) == 1 else "repeats"
+
+    def over_folds(self, folds: int) -> "StudySettings":
+        """The same study with every cell run on each of so many group folds.
+
+        Raises:
+            UserError: fewer than two.
+        """
+        if folds < 2:
+            raise UserError(f"--folds: got {folds}, expected 2 or more")
+        repeat = self.repeat | {"split.fold": list(range(folds))}
+        common = self.common | {"split.folds": folds}
+        return self.model_copy(update={"repeat": repeat, "common": common})
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One run: the value of each axis by name, what it changes, and all its parameters."""
+    """One run: the value of each axis by name, what it changes, and all its parameters.
+
+    `repeat` tells the runs of one place in the grid apart, such as `fold 2`; empty if there is one.
+    """
 
     values: dict[str, str]
     changes: dict[str, Any]
     params: dict[str, Any]
+    repeat: str = ""
 
     @property
     def name(self) -> str:
         """Such as `augmented-best-half`."""
-        text = "-".join(self.values.values())
+        text = "-".join([*self.values.values(), self.repeat])
         return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
 
 
@@ -113,7 +161,7 @@ def read_study(name: str, folder: Path = STUDIES_FOLDER) -> StudySettings:
 
 
 def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
-    """The cells of the grid, the last axis varying fastest.
+    """The cells of the grid, the last axis varying fastest, then what is repeated.
 
     Args:
         study: what varies.
@@ -130,7 +178,14 @@ def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
         changes: dict[str, Any] = {}
         for axis, value in labels.items():
             changes |= study.axes[axis][value]
-        cells.append(Cell(labels, changes, replace_values(params, study.common | changes)))
+        for again in itertools.product(*study.repeat.values()):
+            own = changes | dict(zip(study.repeat, again, strict=True))
+            repeat = [
+                f"{path.rpartition('.')[2]} {entry}"
+                for path, entry in zip(study.repeat, again, strict=True)
+            ]
+            changed = replace_values(params, study.common | own)
+            cells.append(Cell(labels, own, changed, " ".join(repeat)))
     names = [cell.name for cell in cells]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

@@ -6,9 +6,14 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.studies.naming import architecture_name, figure_name, size_of
-from pipeline.studies.results import is_baseline
+from pipeline.studies.results import is_judged
 
 CONFIDENCE = 0.95
+SEEDS_LEAVE_OUT = "the interval does not say what other test photos would have given"
+FOLDS_LEAVE_OUT = (
+    "each of the {unit} is tested on photos of its own, so the interval covers their choice; it is "
+    "a little too narrow, as the {unit} share photos that they train on"
+)
 
 
 def outcome(difference: float, sd: float, seeds: int) -> str:
@@ -27,28 +32,31 @@ def outcome(difference: float, sd: float, seeds: int) -> str:
     return "better" if difference > 0 else "worse"
 
 
-def verdict(table: pd.DataFrame, axes: dict[str, list[str]], figure: str) -> str:
+def verdict(
+    table: pd.DataFrame, axes: dict[str, list[str]], figure: str, unit: str = "seeds"
+) -> str:
     """A paragraph and a list, as Markdown: the best mix of each architecture, each axis's effect.
 
     Args:
         table: the result of `results.compare`.
         axes: name of each axis to the names of its values; the first is what others are held to.
         figure: the figure judged by, such as `defect_iou`.
+        unit: what the table's `seeds` are: `seeds`, or `folds`.
     """
-    arms = table[~is_baseline(table) & (table["synthetic"] > 0)]
+    arms = table[is_judged(table)]
     lines = [
-        _best(str(architecture), rows, table, list(axes), figure)
+        _best(str(architecture), rows, table, list(axes), figure, unit)
         for architecture, rows in arms.groupby("architecture", sort=False)
     ]
     for axis, values in axes.items():
         lines += [_against(arms, axis, values[0], other, axes, figure) for other in values[1:]]
     words = outcomes(arms, figure)
+    leaves_out = SEEDS_LEAVE_OUT if unit == "seeds" else FOLDS_LEAVE_OUT.format(unit=unit)
     summary = (
-        f"In {figure_name(figure)}, {_counted(words)} (mixes with synthetic pairs against their "
-        f"own baselines, each architecture by itself). A mix is called better or worse where the "
-        f"{CONFIDENCE:.0%} interval of its difference (Student's t over the seeds, each paired "
-        "with the baseline's) leaves out zero; the interval does not say what other test photos "
-        "would have given."
+        f"In {figure_name(figure)}, {_counted(words)} (mixes against their own baselines, "
+        "each architecture by itself). A mix is called better or worse where the "
+        f"{CONFIDENCE:.0%} interval of its difference (Student's t over the {unit}, each paired "
+        f"with the baseline's) leaves out zero; {leaves_out}."
     )
     return "\n".join([summary, "", *(f"- {line}" for line in lines if line)])
 
@@ -60,7 +68,12 @@ def outcomes(arms: pd.DataFrame, figure: str) -> list[str]:
 
 
 def _best(
-    architecture: str, rows: pd.DataFrame, table: pd.DataFrame, axes: list[str], figure: str
+    architecture: str,
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
+    axes: list[str],
+    figure: str,
+    unit: str,
 ) -> str:
     words = outcomes(rows, figure)
     place = int(rows[f"{figure}_difference"].to_numpy().argmax())
@@ -72,7 +85,7 @@ def _best(
         f"{architecture_name(architecture)}: {_counted(words)}. Best against its baseline: "
         f"{setting}, {size_of(best)} pairs, {best[figure]:.3f} against "
         f"{base[figure]:.3f} of {size_of(base)} ({best[f'{figure}_difference']:+.3f} ± "
-        f"{best[f'{figure}_difference_sd']:.3f} over {best['seeds']} seeds: {words[place]})."
+        f"{best[f'{figure}_difference_sd']:.3f} over {best['seeds']} {unit}: {words[place]})."
     )
 
 
@@ -87,7 +100,8 @@ def _against(
     arms: pd.DataFrame, axis: str, first: str, other: str, axes: dict[str, list[str]], figure: str
 ) -> str:
     """What `other` changed against `first`, all else equal."""
-    same = [name for name in axes if name != axis] + ["architecture", "mix", "real", "synthetic"]
+    same = ["architecture", "mix", "real", "synthetic", "also"]
+    same += [name for name in axes if name != axis]
     left, right = (arms[arms[axis] == label] for label in (first, other))
     pairs = right.merge(left, on=same, suffixes=("", "_first"))
     if pairs.empty:

@@ -74,6 +74,7 @@ def runs_of(cells: list[Cell]) -> pd.DataFrame:
                             "baseline": "real_2" if mix in ("real_2", "few") else "real_all",
                             "real": real,
                             "synthetic": synthetic,
+                            "also": "",
                             "kept": kept,
                             "defect_iou": iou,
                             "miou": (1 + iou) / 2,

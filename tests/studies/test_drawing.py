@@ -56,6 +56,14 @@ def test_panels_places_and_series(table, study, drawn):
     assert both.get_ydata() == pytest.approx([0.63, 0.45])
 
 
+def test_arms_are_labelled(table, study, drawn):
+    arms = table.copy()
+    arms.loc[arms["mix"] == "few", ["synthetic", "also"]] = [0, "16 repeated, augmented"]
+    draw(arms, list(study.axes), study.figure)
+    ticks = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    assert ticks == ["#R 8\n#S 8", "#R 2\n#S 0\n16 repeated,\naugmented"]
+
+
 def test_numbers_keep_their_distances(runs, drawn):
     """An axis of numbers on the x axis: mixes and the other axis become the series."""
     runs["guidance"] = runs["masks"].map({"real": "5", "augmented": "0.5"})

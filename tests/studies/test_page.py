@@ -32,6 +32,22 @@ def test_the_form_of_the_thesis(table, study):
     ]  # fmt: skip
 
 
+def test_arms_are_named(table, study):
+    """What else a mix holds tells it from another of the same numbers."""
+    arms = table.copy()
+    arms.loc[arms["mix"] == "few", ["synthetic", "also"]] = [0, "6 repeated"]
+    rows = rows_of(results_table(arms, list(study.axes), "defect_iou"))
+    assert rows[0][4:8] == ["#R", "#S", "also", "FPN"]
+    assert rows[1][4:8] == ["--:", "--:", "---", "--:"]
+    assert [row[4:7] for row in rows if row[4:6] == ["2", "0"]] == [
+        ["2", "0", ""], ["2", "0", "6 repeated"],
+    ]  # fmt: skip
+    assert {len(row) for row in rows} == {11}
+    one = arms[arms["architecture"] == "fpn"]
+    rows = rows_of(figures_table(one, list(study.axes), ["miou"]))
+    assert rows[0] == ["masks", "filter", "#R", "#S", "also", "mIoU"]
+
+
 def test_a_baseline_that_differs_along_an_axis_is_shown_for_each_of_its_values(table, study):
     changed = table.copy()
     changed.loc[(changed["mix"] == "real_2") & (changed["masks"] == "real"), "defect_iou"] += 0.01

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from pipeline.io.errors import UserError
-from pipeline.studies.results import compare, is_baseline, read_cell
+from pipeline.studies.results import compare, is_baseline, is_judged, pool_repeats, read_cell
+from pipeline.studies.study import ColumnSettings
 from tests.studies.conftest import SIZES
 
 
@@ -39,8 +40,9 @@ def test_reads_a_run(cells, study):
     files = files_of(ROWS, kept=[True, False, True])
     rows = read_cell(files.__getitem__, cells[3], study.collect)
     assert rows.to_dict("records")[3] == {
-        "masks": "augmented", "filter": "best half", "architecture": "fpn", "mix": "few",
-        "seed": 1, "baseline": "real_2", "real": 2, "synthetic": 16, "kept": 2.0,
+        "masks": "augmented", "filter": "best half", "repeat": "", "architecture": "fpn",
+        "mix": "few", "seed": 1, "baseline": "real_2", "real": 2, "synthetic": 16, "also": "",
+        "kept": 2.0,
         "defect_iou": pytest.approx(0.6), "miou": pytest.approx(0.8),
     }  # fmt: skip
     assert rows["baseline"].tolist() == ["real_all", "real_all", "real_2", "real_2"]
@@ -63,6 +65,61 @@ def test_all_kept_is_no_filter(cells, study):
 def test_where_must_single_out_one_row(cells, study, rows, message):
     with pytest.raises(UserError, match=message):
         read_cell(files_of(rows, [True]).__getitem__, cells[0], study.collect)
+
+
+def test_says_what_else_a_mix_holds(cells, study):
+    files = files_of(ROWS, [True])
+    pairs = {"train_real": 2, "train_repeated": 6, "train_pasted": 3}
+    files["data/mixes/few/mix.json"] = json.dumps(
+        {"pairs": pairs, "augmentation": {"hue": 0.1}}
+    ).encode()
+    rows = read_cell(files.__getitem__, cells[0], study.collect).set_index("mix")
+    assert set(rows.loc["few", "also"]) == {"6 repeated, 3 pasted, augmented"}
+    assert set(rows.loc["real_all", "also"]) == {""}
+    assert set(rows.loc["few", "real"]) == {2} and set(rows.loc["few", "synthetic"]) == {0}
+
+
+def test_where_may_name_an_axis(cells):
+    """A class by itself where it is one of several classes, and where it is the only one."""
+    column = ColumnSettings(
+        file="metrics/segmentation.csv", column="iou", where={"class": "{masks}"}
+    )
+    table = ROWS.replace({"class": {"defect": "real", "all": "augmented"}})
+    first, *_, last = (
+        read_cell(files_of(table, [True]).__getitem__, cell, {"iou": column}) for cell in cells
+    )
+    assert first["iou"].tolist() == pytest.approx([0.5, 0.6] * 2)
+    assert last["iou"].tolist() == pytest.approx([0.7, 0.8] * 2)
+
+
+def test_folds_take_the_place_of_seeds():
+    """Fold by fold: means over its seeds, then differences; sizes differ by a pair."""
+    rows = [
+        {
+            "masks": "real", "repeat": f"fold {fold}", "architecture": "fpn", "mix": mix,
+            "seed": seed, "baseline": "real_all", "real": 8 + fold, "synthetic": synthetic,
+            "also": "", "kept": np.nan, "iou": 0.5 + 0.1 * fold + 0.02 * seed + gain[fold],
+        }
+        for mix, synthetic, gain in (("real_all", 0, (0, 0, 0)), ("both", 10, (0.03, 0.05, 0.01)))
+        for fold in range(3)
+        for seed in range(2)
+    ]  # fmt: skip
+    pooled = pool_repeats(pd.DataFrame(rows), ["masks"], ["iou"])
+    assert pooled["iou"].tolist() == pytest.approx([0.51, 0.61, 0.71, 0.54, 0.66, 0.72])
+    table = compare(pooled, ["masks"], ["iou"])
+    assert table[["mix", "real", "synthetic", "seeds"]].to_numpy().tolist() == [
+        ["real_all", 9, 0, 3], ["both", 9, 10, 3],
+    ]  # fmt: skip
+    both = table.iloc[1]
+    assert both["iou_difference"] == pytest.approx(0.03)
+    assert both["iou_difference_sd"] == pytest.approx(0.02)
+
+
+def test_a_mix_that_others_are_compared_with_is_not_judged(table):
+    """Else fewer real photos would count as a verdict on synthetic ones."""
+    few = table["mix"] == "real_2"
+    table.loc[few, "baseline"] = "real_all"
+    assert set(table.loc[is_judged(table), "mix"]) == {"both", "few"}
 
 
 def test_differences_are_taken_seed_by_seed(table):

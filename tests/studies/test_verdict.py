@@ -42,3 +42,11 @@ def test_says_which_gained_most_and_what_each_axis_changed(table, study):
     assert masks.startswith("- Masks augmented against real, all else equal: +0.005 in defect IoU")
     assert "higher in 4 of 8 comparisons" in masks
     assert filtered.startswith("- Filter best half against none, all else equal: +0.010")
+
+
+def test_folds_are_named(table, study):
+    axes = {axis: list(values) for axis, values in study.axes.items()}
+    text = verdict(table, axes, "defect_iou", "folds")
+    assert "Student's t over the folds" in text
+    assert "each of the folds is tested on photos of its own" in text
+    assert "± 0.010 over 3 folds: better" in text
