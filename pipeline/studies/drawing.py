@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.studies.naming import architecture_name, figure_name
-from pipeline.studies.results import is_baseline
+from pipeline.studies.results import is_judged
 from pipeline.studies.study import MIX, FigureSettings
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
         axes: names of the axes.
         settings: what is drawn over what.
     """
-    arms = table[~is_baseline(table)]
+    arms = table[is_judged(table)]
     series = [name for name in (*axes, MIX) if name != settings.x]
     series = [name for name in series if arms[name].nunique() > 1]
     places = _places(arms[settings.x])
@@ -72,7 +72,8 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
             _draw_baselines(panel, table[table["architecture"] == name], settings, places)
             panel.set_title(architecture_name(name))
             _label_places(panel, arms[of_one], settings, places)
-        panels[0].set_ylabel(f"{figure_name(settings.y)} on {settings.photos}")
+        what = f"{figure_name(settings.y)} on {settings.photos}"
+        panels[0].set_ylabel(f"{what},\nabove the baseline's" if settings.difference else what)
         handles = [Line2D([], [], label="baseline", **BASELINE)]
         handles += [
             Line2D([], [], color=colour, marker=mark, ls="", label=", ".join(map(str, key)))
@@ -117,6 +118,7 @@ def _draw_panel(
     looks: dict[tuple, tuple[str, str]],
 ) -> None:
     numeric = not _are_words(places)
+    column = f"{settings.y}_difference" if settings.difference else settings.y
     shifts = np.linspace(-SPREAD / 2, SPREAD / 2, len(looks)) if len(looks) > 1 else [0.0]
     for shift, (key, (colour, mark)) in zip(shifts, looks.items(), strict=True):
         mine = (arms[series] == list(key)).all(axis=1)
@@ -124,8 +126,8 @@ def _draw_panel(
         order = np.argsort(x.to_numpy(), kind="stable")
         panel.errorbar(
             x.to_numpy()[order],
-            arms.loc[mine, settings.y].to_numpy()[order],
-            yerr=arms.loc[mine, f"{settings.y}_sd"].fillna(0).to_numpy()[order],
+            arms.loc[mine, column].to_numpy()[order],
+            yerr=arms.loc[mine, f"{column}_sd"].fillna(0).to_numpy()[order],
             color=colour,
             marker=mark,
             ls="-" if numeric else "",
@@ -139,9 +141,12 @@ def _draw_baselines(
     panel: Axes, table: pd.DataFrame, settings: FigureSettings, places: dict[Hashable, float]
 ) -> None:
     """A line at each mix's own baseline, or across the panel if mixes are told apart otherwise."""
+    if settings.difference:
+        panel.axhline(0, zorder=1, **BASELINE)
+        return
     # a baseline may itself be compared with another mix
     levels = table.groupby("mix")[settings.y].unique()
-    arms = table[~is_baseline(table)].drop_duplicates(["mix", "baseline"])
+    arms = table[is_judged(table)].drop_duplicates(["mix", "baseline"])
     for mix, baseline in zip(arms["mix"], arms["baseline"], strict=True):
         start, end = panel.get_xlim()
         if settings.x == MIX:

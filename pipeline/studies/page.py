@@ -109,7 +109,7 @@ def figures_table(table: pd.DataFrame, axes: list[str], figures: list[str]) -> s
                 text = f"**{text}**"
             spread = row[f"{figure}_sd"]
             cells.append(text if pd.isna(spread) else f"{text} ± {spread:.3f}")
-        size = [str(row[name]) for name in ("real", "synthetic", *also)]
+        size = [str(row["real"]), str(row["synthetic"]), *(row[name] or "–" for name in also)]
         lines.append([*labels, *size, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -137,7 +137,7 @@ def results_table(table: pd.DataFrame, axes: list[str], figure: str) -> str:
         kept = "none" if pd.isna(first["kept"]) else f"{first['kept']:.0f}"
         line = [str(total_arms) if arm else "Baseline", *labels]
         line += [kept if first["synthetic"] else "–", str(first["real"]), str(first["synthetic"])]
-        line += [str(first[name]) for name in also]
+        line += [first[name] or "–" for name in also]
         for name in architectures:
             if name in by_architecture.index:
                 line += _marked(by_architecture.loc[name], figure, highest[name])

@@ -36,6 +36,7 @@ class FigureSettings(Settings):
     y: str  # one of `collect`
     x: str = MIX  # or an axis; all else that varies is told apart by colours and marks
     photos: str = "the real test photos"  # that the figure was measured on
+    difference: bool = False  # to the baseline's, where cells have baselines of their own
 
 
 class StudySettings(Settings):

@@ -64,6 +64,24 @@ def test_arms_are_labelled(table, study, drawn):
     assert ticks == ["#R 8\n#S 8", "#R 2\n#S 0\n16 repeated,\naugmented"]
 
 
+def test_differences_stand_above_one_line(table, study, drawn):
+    """Cells with baselines of their own: a line each could not be told apart."""
+    settings = study.figure.model_copy(update={"difference": True})
+    draw(table, list(study.axes), settings)
+    panel = drawn[0].axes[0]
+    (line,) = [line for line in panel.get_lines() if line.get_linestyle() == "--"]
+    assert set(line.get_ydata()) == {0}
+    assert panel.containers[3].lines[0].get_ydata() == pytest.approx([0.03, -0.05])
+    assert panel.get_ylabel().endswith("above the baseline's")
+
+
+def test_a_baseline_of_its_own_is_a_line_and_no_mark(table, study, drawn):
+    table.loc[table["mix"] == "real_2", "baseline"] = "real_all"
+    draw(table, list(study.axes), study.figure)
+    ticks = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    assert ticks == ["#R 8\n#S 8", "#R 2\n#S 16"]
+
+
 def test_numbers_keep_their_distances(runs, drawn):
     """An axis of numbers on the x axis: mixes and the other axis become the series."""
     runs["guidance"] = runs["masks"].map({"real": "5", "augmented": "0.5"})

@@ -40,7 +40,7 @@ def test_arms_are_named(table, study):
     assert rows[0][4:8] == ["#R", "#S", "also", "FPN"]
     assert rows[1][4:8] == ["--:", "--:", "---", "--:"]
     assert [row[4:7] for row in rows if row[4:6] == ["2", "0"]] == [
-        ["2", "0", ""], ["2", "0", "6 repeated"],
+        ["2", "0", "–"], ["2", "0", "6 repeated"],
     ]  # fmt: skip
     assert {len(row) for row in rows} == {11}
     one = arms[arms["architecture"] == "fpn"]
