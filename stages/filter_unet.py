@@ -15,29 +15,28 @@ PREPARED, SYNTHETIC, OUT = Path("data/prepared"), Path("data/synthetic"), Path("
 
 
 def main() -> None:
-    """Write scores.parquet; a filter that is off looks at no pair."""
+    """Write scores.parquet, with folds real_scores.parquet too; if off, look at no pair."""
     params = read_params()
     settings = section(FilterSettings, "filter", params)
     if settings.is_off:
-        ranked = keep_all(SYNTHETIC / "manifest.parquet")
+        tables = {"scores": keep_all(SYNTHETIC / "manifest.parquet")}
     else:
-        ranked = _look_at_pairs(params, settings)
+        tables = _look_at_pairs(params, settings)
     with output_folder(OUT) as folder:
-        pq.write_table(ranked, folder / "scores.parquet")
-    kept = sum(ranked["kept"].to_pylist())
-    print(f"filter-unet: kept {kept} of {len(ranked)} pairs ({settings.score})")
+        for name, table in tables.items():
+            pq.write_table(table, folder / f"{name}.parquet")
+    kept = tables["scores"]["kept"].to_pylist()
+    print(f"filter-unet: kept {sum(kept)} of {len(kept)} pairs ({settings.score})")
 
 
-def _look_at_pairs(params: dict[str, Any], settings: FilterSettings) -> pa.Table:
-    import pandas as pd
-
+def _look_at_pairs(params: dict[str, Any], settings: FilterSettings) -> dict[str, pa.Table]:
     from pipeline.data.pairs import load_pairs
     from pipeline.io.manifests import read_manifest
-    from pipeline.segmentation.ranking import rank_pairs
+    from pipeline.segmentation.ranking import defect_shares, rank_pairs
 
     synthetic = read_manifest(SYNTHETIC)
     pairs = load_pairs(SYNTHETIC, synthetic, verify=True)
-    scores = pd.DataFrame({"id": pairs.ids, "defect_share": (pairs.masks > 0).mean(axis=(1, 2))})
+    scores, frames = defect_shares(pairs), {}
     if settings.score != "none":
         from pipeline.models.segmenters import NetworkSettings
         from pipeline.segmentation.judges import Judges
@@ -49,9 +48,12 @@ def _look_at_pairs(params: dict[str, Any], settings: FilterSettings) -> pa.Table
             settings.folds,
             value("seed", params),
         )
-        judged = judges.score(PREPARED, pairs, synthetic["mask_id"].tolist())
-        scores = scores.merge(judged, on="id")
-    return pa.Table.from_pandas(rank_pairs(scores, settings), preserve_index=False)
+        verdicts = judges.score(PREPARED, pairs, synthetic["mask_id"].tolist())
+        scores = scores.merge(verdicts.synthetic, on="id")
+        if verdicts.real is not None:
+            frames["real_scores"] = verdicts.real
+    frames["scores"] = rank_pairs(scores, settings)
+    return {name: pa.Table.from_pandas(f, preserve_index=False) for name, f in frames.items()}
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pipeline.diffusion.mask_model import MaskSamplingSettings
 from pipeline.diffusion.pair_kind import PairSettings
 from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.diffusion.superres import SuperresSettings
+from pipeline.generation_quality.settings import QualitySettings
 from pipeline.io.params import read_params, section
 from pipeline.io.presets import compose, write_params
 from pipeline.masks.sources import MaskSettings
@@ -59,6 +60,7 @@ SECTIONS = {
     "filter": FilterSettings,
     "filter.network": NetworkSettings,
     "filter.training": TrainingSettings,
+    "evaluate_samples": QualitySettings,
     "segmenters.network": NetworkSettings,
     "segmenters.training": RepeatedTrainingSettings,
     "segmenters.augmentation": AugmentationSettings,

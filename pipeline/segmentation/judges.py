@@ -7,6 +7,7 @@ without the photo that a mask was made of have no such memory.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,24 @@ from pipeline.models.segmenters import NetworkSettings, Segmenter
 from pipeline.segmentation.filtering import SCORES
 from pipeline.segmentation.folds import assign_folds, folds_of_masks, take
 from pipeline.segmentation.pair_scores import score_pairs
+from pipeline.segmentation.ranking import defect_shares
 from pipeline.segmentation.training import TrainingData, TrainingSettings, train_segmenter
 
 STAGE = "filter-unet"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the judges say.
+
+    synthetic: `id`, `SCORES` and `fold` (nullable integer) of each synthetic pair.
+    real: of each training pair by the judge that was trained without it: `id`, `defect_share`,
+        `SCORES` and `fold`, which is what pairs score whose masks are right; None = the one judge
+        knows them all.
+    """
+
+    synthetic: pd.DataFrame
+    real: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -35,7 +51,7 @@ class Judges:
     total_folds: int | None  # None = one U-Net, trained on all real pairs
     seed: int
 
-    def score(self, prepared: Path, pairs: Pairs, mask_ids: list[str]) -> pd.DataFrame:
+    def score(self, prepared: Path, pairs: Pairs, mask_ids: list[str]) -> Verdicts:
         """Train on the prepared set, going on where a killed run ended, and score.
 
         Args:
@@ -43,9 +59,6 @@ class Judges:
             pairs: the synthetic pairs.
             mask_ids: of each of them, the training photo that its mask was made of, or a name of
                 the mask's own.
-
-        Returns:
-            `id`, `SCORES` and `fold` (nullable integer) of each pair.
 
         Raises:
             UserError: fewer groups of training photos than folds; files that cannot be used.
@@ -64,14 +77,17 @@ class Judges:
             if folds is None:
                 judge = self._train(store, data, self.seed, "unet")
                 scores = score_pairs(judge, pairs, data.total_classes)
-                return scores.assign(fold=pd.array([None] * len(pairs), dtype="Int64"))
-            return score_by_strangers(
-                lambda fold: self._train_without(store, data, folds, fold),
-                self.total_folds,
-                folds_of_masks(mask_ids, train.ids, folds),
-                pairs,
-                data.total_classes,
+                nobody = pd.array([None] * len(pairs), dtype="Int64")
+                return Verdicts(scores.assign(fold=nobody), real=None)
+            train_once = cache(lambda fold: self._train_without(store, data, folds, fold))
+            synthetic, real = (
+                score_by_strangers(train_once, self.total_folds, own, of_set, data.total_classes)
+                for own, of_set in (
+                    (folds_of_masks(mask_ids, train.ids, folds), pairs),
+                    (folds.tolist(), train),
+                )
             )
+            return Verdicts(synthetic, defect_shares(train).merge(real, on="id"))
 
     def _train_without(
         self, store: Store, data: TrainingData, folds: np.ndarray, fold: int

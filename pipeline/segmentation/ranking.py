@@ -10,11 +10,17 @@ has a mask that is nearly empty, and such pairs won in the thesis (figure 7.1): 
 import numpy as np
 import pandas as pd
 
+from pipeline.data.pairs import Pairs
 from pipeline.io.errors import UserError
 from pipeline.segmentation.filtering import FIGURES, FilterSettings
 
 COLUMNS = ["id", *FIGURES, "fold"]
 HIGHER_IS_BETTER = {"miou": True, "defect_iou": True, "cross_entropy": False}
+
+
+def defect_shares(pairs: Pairs) -> pd.DataFrame:
+    """`id` and `defect_share`, the share of the mask's pixels of all defect classes, of each."""
+    return pd.DataFrame({"id": pairs.ids, "defect_share": (pairs.masks > 0).mean(axis=(1, 2))})
 
 
 def rank_pairs(scores: pd.DataFrame, settings: FilterSettings) -> pd.DataFrame:

@@ -114,6 +114,7 @@ def test_from_samples_to_counts(project, monkeypatch):
     compose(monkeypatch, "real_4-synthetic_all")
     scores = pd.read_parquet("data/filtered/scores.parquet")
     assert scores["kept"].sum() == 4
+    assert not Path("data/filtered/real_scores.parquet").exists()  # no strangers to judge them
     mix = pd.read_parquet("data/mixes/real_4-synthetic_all/manifest.parquet")
     sizes = mix.groupby(["part", "origin"]).size().to_dict()
     assert sizes == {
@@ -252,6 +253,13 @@ def test_out_of_fold_scores_come_from_the_rest(project, monkeypatch):
         assert masks[name] not in without[fold]
     assert sorted(without[0] + without[1]) == [f"real_{index:06d}" for index in range(8)]
     assert scores[["miou", "defect_iou", "cross_entropy"]].notna().all(axis=None)
+
+    real = pd.read_parquet("data/filtered/real_scores.parquet").set_index("id")
+    assert real.index.tolist() == [f"real_{index:06d}" for index in range(8)]
+    assert not any(name in without[fold] for name, fold in real["fold"].items())
+    assert real["defect_share"].tolist() == pytest.approx([14 * 14 / 32**2] * 8)
+    assert real["defect_iou"].notna().all()
+    assert len(trained_on) == 4  # each U-Net once, for synthetic and real pairs
 
 
 def test_more_folds_than_groups(project, monkeypatch):

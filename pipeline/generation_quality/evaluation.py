@@ -1,0 +1,88 @@
+"""All figures on the quality of a synthetic set, from photos that no segmenter is tested on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from pipeline.generation_quality.alignment import mean_agreement
+from pipeline.generation_quality.distributions import MEASURES
+from pipeline.generation_quality.diversity import draw_pairs, mean_distance, samples_of_one_mask
+from pipeline.generation_quality.photos import Photos, halves, look_at
+from pipeline.generation_quality.settings import QualitySettings
+from pipeline.generation_quality.table import Row
+from pipeline.io.manifests import read_manifest, read_split
+from pipeline.io.seeding import numpy_rng
+from pipeline.models.perceptual import PerceptualDistance
+from pipeline.models.photo_features import PhotoFeatures
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A synthetic set beside the prepared set that it was learnt from."""
+
+    prepared: Path
+    synthetic: Path
+    settings: QualitySettings
+    seed: int
+
+    def rows(self, judged: pd.DataFrame | None, judged_real: pd.DataFrame | None) -> list[Row]:
+        """Every figure beside that of real photos.
+
+        Args:
+            judged: `defect_iou` and `defect_share` of the synthetic pairs; None = nobody judged
+                them out of fold.
+            judged_real: likewise of the training pairs.
+
+        Raises:
+            UserError: files that are missing, unreadable or changed.
+        """
+        return [
+            *self._distribution_rows(),
+            *self._diversity_rows(),
+            Row("alignment", mean_agreement(judged), mean_agreement(judged_real)),
+        ]
+
+    def _distribution_rows(self) -> list[Row]:
+        network = PhotoFeatures().to(_device())
+
+        def look(folder: Path, frame: pd.DataFrame, what: str) -> Photos:
+            return look_at(folder, frame, network, self.settings.colour_bins, what)
+
+        train = look(self.prepared, read_split(self.prepared, "train"), "training photos")
+        val = look(self.prepared, read_split(self.prepared, "val"), "validation photos")
+        synthetic = look(self.synthetic, read_manifest(self.synthetic), "synthetic photos")
+        parts = halves(read_split(self.prepared, "train"), self.seed)
+        one, other = (train.take(places) for places in parts)
+        how = self.settings, self.seed
+        return [
+            Row(
+                name,
+                measure(synthetic, train, *how),
+                reference=measure(val, train, *how),
+                halves=measure(one, other, *how),
+            )
+            for name, measure in MEASURES.items()
+        ]
+
+    def _diversity_rows(self) -> list[Row]:
+        network = PerceptualDistance().to(_device())
+        train, synthetic = read_split(self.prepared, "train"), read_manifest(self.synthetic)
+
+        def distance(folder: Path, frame: pd.DataFrame, groups: list, none: str) -> Row:
+            rng = numpy_rng(self.seed, "pairs of photos")
+            pairs = draw_pairs(groups, self.settings.diversity_pairs, rng)
+            return mean_distance(network, folder, frame, pairs, none)
+
+        everything, one_photo = [range(len(synthetic))], "one photo only"
+        real = distance(self.prepared, train, [range(len(train))], one_photo)
+        any_two = distance(self.synthetic, synthetic, everything, one_photo)
+        of_a_mask = distance(
+            self.synthetic, synthetic, samples_of_one_mask(synthetic), "no mask was drawn for twice"
+        )
+        return [Row("diversity_of_a_mask", of_a_mask, real), Row("diversity", any_two, real)]
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
