@@ -48,10 +48,10 @@ def _look_at_pairs(params: dict[str, Any], settings: FilterSettings) -> dict[str
             settings.folds,
             value("seed", params),
         )
-        verdicts = judges.score(PREPARED, pairs, synthetic["mask_id"].tolist())
-        scores = scores.merge(verdicts.synthetic, on="id")
-        if verdicts.real is not None:
-            frames["real_scores"] = verdicts.real
+        judged = judges.score(PREPARED, pairs, synthetic["mask_id"].tolist())
+        scores = scores.merge(judged.synthetic, on="id")
+        if judged.real is not None:
+            frames["real_scores"] = judged.real
     frames["scores"] = rank_pairs(scores, settings)
     return {name: pa.Table.from_pandas(f, preserve_index=False) for name, f in frames.items()}
 

@@ -59,7 +59,7 @@ def _pair_number(number: int) -> tuple[int, int]:
 
 
 def mean_distance(
-    network: PerceptualDistance, folder: Path, frame: pd.DataFrame, pairs: np.ndarray, none: str
+    network: PerceptualDistance, folder: Path, frame: pd.DataFrame, pairs: np.ndarray, what: str
 ) -> Measured:
     """Mean and standard deviation of the perceptual distance of pairs of photos.
 
@@ -68,17 +68,17 @@ def mean_distance(
         folder: what the paths in `frame` are relative to.
         frame: rows of the set's manifest.
         pairs: int P×2 places in `frame`.
-        none: the note where there is no pair.
+        what: the pairs are, for the note: `two photos`.
     """
     if len(pairs) == 0:
-        return Measured(None, 0, note=none)
+        return Measured(None, 0, note=f"no {what}")
     distances = []
     for first in range(0, len(pairs), AT_ONCE):
         chosen = pairs[first : first + AT_ONCE]
         images = load_pairs(folder, frame.iloc[chosen.ravel()]).images
         distances.append(_distances(network, images.reshape(-1, 2, *images.shape[1:])))
     distances = np.concatenate(distances)
-    note = "mean perceptual distance of two photos"
+    note = f"mean perceptual distance of {what}"
     return Measured(float(distances.mean()), len(pairs), float(distances.std()), note=note)
 
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 from pipeline.generation_quality.alignment import mean_agreement
 from pipeline.generation_quality.distributions import MEASURES
 from pipeline.generation_quality.diversity import draw_pairs, mean_distance, samples_of_one_mask
+from pipeline.generation_quality.measured import Measured
 from pipeline.generation_quality.photos import Photos, halves, look_at
 from pipeline.generation_quality.settings import QualitySettings
 from pipeline.generation_quality.table import Row
@@ -70,17 +72,17 @@ class Evaluation:
         network = PerceptualDistance().to(_device())
         train, synthetic = read_split(self.prepared, "train"), read_manifest(self.synthetic)
 
-        def distance(folder: Path, frame: pd.DataFrame, groups: list, none: str) -> Row:
+        def distance(
+            folder: Path, frame: pd.DataFrame, groups: list[np.ndarray], what: str
+        ) -> Measured:
             rng = numpy_rng(self.seed, "pairs of photos")
             pairs = draw_pairs(groups, self.settings.diversity_pairs, rng)
-            return mean_distance(network, folder, frame, pairs, none)
+            return mean_distance(network, folder, frame, pairs, what)
 
-        everything, one_photo = [range(len(synthetic))], "one photo only"
-        real = distance(self.prepared, train, [range(len(train))], one_photo)
-        any_two = distance(self.synthetic, synthetic, everything, one_photo)
-        of_a_mask = distance(
-            self.synthetic, synthetic, samples_of_one_mask(synthetic), "no mask was drawn for twice"
-        )
+        real = distance(self.prepared, train, [np.arange(len(train))], "two photos")
+        any_two = distance(self.synthetic, synthetic, [np.arange(len(synthetic))], "two photos")
+        same_mask = samples_of_one_mask(synthetic)
+        of_a_mask = distance(self.synthetic, synthetic, same_mask, "two samples of one mask")
         return [Row("diversity_of_a_mask", of_a_mask, real), Row("diversity", any_two, real)]
 
 

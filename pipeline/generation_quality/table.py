@@ -37,12 +37,12 @@ class Row:
         return record | {"note": self._note()}
 
     def _note(self) -> str:
-        missing = [
+        others = [
             f"{what}: {side.note}"
             for what, side in (("reference", self.reference), ("halves", self.halves))
-            if side is not None and side.value is None and side.note != self.synthetic.note
+            if side is not None and side.note != self.synthetic.note
         ]
-        return "; ".join([self.synthetic.note, *missing])
+        return "; ".join([self.synthetic.note, *others])
 
 
 def _rounded(figure: float | None) -> float | None:

@@ -29,7 +29,7 @@ STAGE = "filter-unet"
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Judgement:
     """What the judges say.
 
     synthetic: `id`, `SCORES` and `fold` (nullable integer) of each synthetic pair.
@@ -51,7 +51,7 @@ class Judges:
     total_folds: int | None  # None = one U-Net, trained on all real pairs
     seed: int
 
-    def score(self, prepared: Path, pairs: Pairs, mask_ids: list[str]) -> Verdicts:
+    def score(self, prepared: Path, pairs: Pairs, mask_ids: list[str]) -> Judgement:
         """Train on the prepared set, going on where a killed run ended, and score.
 
         Args:
@@ -78,7 +78,7 @@ class Judges:
                 judge = self._train(store, data, self.seed, "unet")
                 scores = score_pairs(judge, pairs, data.total_classes)
                 nobody = pd.array([None] * len(pairs), dtype="Int64")
-                return Verdicts(scores.assign(fold=nobody), real=None)
+                return Judgement(scores.assign(fold=nobody), real=None)
             train_once = cache(lambda fold: self._train_without(store, data, folds, fold))
             synthetic, real = (
                 score_by_strangers(train_once, self.total_folds, own, of_set, data.total_classes)
@@ -87,7 +87,7 @@ class Judges:
                     (folds.tolist(), train),
                 )
             )
-            return Verdicts(synthetic, defect_shares(train).merge(real, on="id"))
+            return Judgement(synthetic, defect_shares(train).merge(real, on="id"))
 
     def _train_without(
         self, store: Store, data: TrainingData, folds: np.ndarray, fold: int

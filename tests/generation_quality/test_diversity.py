@@ -61,7 +61,7 @@ def test_mean_distance_of_pairs(tmp_path, monkeypatch):
     frame = read_split(tmp_path, "train")
     network = PerceptualDistance()
     pairs = np.array([[0, 1], [2, 2], [5, 3]])
-    found = mean_distance(network, tmp_path, frame, pairs, "none")
+    found = mean_distance(network, tmp_path, frame, pairs, "two photos")
 
     images = load_pairs(tmp_path, frame).images.astype(np.float32) / 127.5 - 1
     photos = diversity.torch.from_numpy(images).permute(0, 3, 1, 2)
@@ -73,5 +73,5 @@ def test_mean_distance_of_pairs(tmp_path, monkeypatch):
 
 
 def test_no_pair_gives_the_reason(tmp_path):
-    found = mean_distance(None, tmp_path, pd.DataFrame(), np.empty((0, 2), int), "one photo only")
-    assert (found.value, found.n, found.note) == (None, 0, "one photo only")
+    found = mean_distance(None, tmp_path, pd.DataFrame(), np.empty((0, 2), int), "two photos")
+    assert (found.value, found.n, found.note) == (None, 0, "no two photos")

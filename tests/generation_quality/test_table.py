@@ -12,7 +12,7 @@ ROWS = [
         "kid",
         Measured(0.123456789, 160, 0.01, 130, "100 subsets of 65 photos"),
         Measured(None, 3, n_against=130, note="3 photos against 130, needs 4 on each side"),
-        Measured(-1e-7, 65, 2e-4, 65),
+        Measured(-1e-7, 65, 2e-4, 65, "100 subsets of 32 photos"),
     ),
     Row("alignment", Measured(None, 0, note="no judges"), Measured(None, 0, note="no judges")),
 ]
@@ -25,7 +25,8 @@ def test_columns():
     assert found.loc["kid", ["n", "n_against", "halves_n"]].tolist() == ["160", "130", "65"]
     assert found.loc["kid", "halves"] == "-1e-07"
     assert found.loc["kid", "note"] == (
-        "100 subsets of 65 photos; reference: 3 photos against 130, needs 4 on each side"
+        "100 subsets of 65 photos; reference: 3 photos against 130, needs 4 on each side; "
+        "halves: 100 subsets of 32 photos"
     )
     assert found.loc["alignment", "note"] == "no judges"
     assert found.loc["alignment", ["value", "halves", "halves_n"]].isna().all()
