@@ -11,6 +11,7 @@ from pipeline.reporting.differences import differences
 from pipeline.reporting.external import ExternalResults, read_external
 from pipeline.reporting.masks import MaskResults, read_masks
 from pipeline.reporting.outputs import write_report
+from pipeline.reporting.quality import read_quality
 from pipeline.reporting.runs import baselines, read_counts, read_curves
 from pipeline.reporting.settings import ReportSettings
 
@@ -36,6 +37,7 @@ def main() -> None:
         headline=tables.summary(table, common, synthetic_mixes(params)),
         baselines=compared,
         masks=_masks(),
+        quality=read_quality(),
         external=_external() if value("external.enabled", params) else None,
     )
     write_report(params, settings, results)

@@ -9,7 +9,17 @@ import pandas as pd
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo, read_classes, read_manifest, read_split
-from pipeline.reporting import by_mask, external, facts, figures, gallery, masks, tables, trainings
+from pipeline.reporting import (
+    by_mask,
+    external,
+    facts,
+    figures,
+    gallery,
+    masks,
+    quality,
+    tables,
+    trainings,
+)
 from pipeline.reporting.page import drawing
 from pipeline.reporting.settings import ReportSettings
 
@@ -32,6 +42,7 @@ class Results:
     headline: the result of `tables.summary`.
     baselines: the mix that each mix is compared with.
     masks: how the synthetic pairs' masks compare with the real ones.
+    quality: figures on the synthetic photos beside those of real ones.
     external: how the segmenters do in another domain; None where that was not asked.
     """
 
@@ -44,6 +55,7 @@ class Results:
     headline: dict[str, dict[str, Any]]
     baselines: dict[str, str]
     masks: masks.MaskResults
+    quality: pd.DataFrame
     external: external.ExternalResults | None
 
 
@@ -70,6 +82,7 @@ def gather(
         "moved_masks": params["masks"]["source"] == "augmented",
         "of_masks": by_mask.section(folder, settings, sides, classes),
         "masks": masks.section(folder, results.masks, sides, classes, params["seed"]),
+        "quality": quality.section(results.quality),
         "external": external.section(folder, params, PREPARED, results.external),
         "trainings": trainings.section(folder, params["sampling"]["checkpoint"]),
         "split": _split_table(params["subsets"][params["subset"]]),

@@ -25,6 +25,7 @@ def write_report(params: dict[str, Any], settings: ReportSettings, results: Resu
         "segmentation_iou": tables.iou_per_mix(results.table),
         "training_curve": curve,
         "masks": csv_table(results.masks, read_manifest(SYNTHETIC)).round(tables.DECIMALS),
+        "generation": results.quality,
         "external": external.csv_table(results.external),
     }.items():
         # an empty cell would be drawn as zero by `dvc plots`

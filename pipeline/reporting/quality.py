@@ -1,0 +1,48 @@
+"""The page's section on the quality of the synthetic set: what evaluate-samples found, in words."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.io.errors import UserError
+
+FIGURES = Path("data/generation/figures.csv")
+# of each figure: its name, and what it says of the synthetic photos
+NAMES = {
+    "kid": ("KID", "distance of the photos from the training photos; 0 is as near as real ones"),
+    "fid": ("FID", "likewise, but the larger the fewer photos there are"),
+    "precision": ("Precision", "share of synthetic photos that lie among the training photos"),
+    "recall": ("Recall", "share of training photos that lie among the synthetic ones"),
+    "colour_divergence": ("Divergence of colours", "0 where the colours are equal, at most 0.69"),
+    "diversity_of_a_mask": ("Diversity, one mask", "how far two photos of one mask lie apart"),
+    "diversity": ("Diversity, any mask", "how far any two photos lie apart"),
+    "alignment": ("Alignment", "defect IoU of mask and what segmenters find that know neither"),
+}
+
+
+def read_quality() -> pd.DataFrame:
+    """The table that evaluate-samples wrote.
+
+    Raises:
+        UserError: it did not.
+    """
+    if not FIGURES.exists():
+        raise UserError(f"{FIGURES}: not found; run `dvc repro evaluate-samples` first")
+    return pd.read_csv(FIGURES, keep_default_na=True)
+
+
+def section(table: pd.DataFrame) -> list[dict[str, object]]:
+    """A row for each figure: name, meaning, the synthetic set's value, the real one's, a note."""
+    return [
+        {
+            "name": NAMES[row["name"]][0],
+            "meaning": NAMES[row["name"]][1],
+            "value": row["value"],
+            "deviation": row["deviation"],
+            "photos": int(row["n"]),
+            "real": row["reference"],
+            "real_deviation": row["reference_deviation"],
+            "note": row["note"] if isinstance(row["note"], str) else "",
+        }
+        for row in table.to_dict("records")
+    ]
