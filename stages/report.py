@@ -1,5 +1,6 @@
 """Stage `report`: metrics/summary.json, the CSV tables and the page in metrics/report."""
 
+from pipeline.evaluation.differences import HEADLINE, differences
 from pipeline.evaluation.mask_statistics import compare, measure
 from pipeline.evaluation.score_table import POOLED, RUN, headline_scores, score_table
 from pipeline.io.errors import run
@@ -7,7 +8,6 @@ from pipeline.io.manifests import read_classes, read_manifest, read_split
 from pipeline.io.params import read_params, section, value
 from pipeline.reporting import tables
 from pipeline.reporting.contents import PREPARED, SYNTHETIC, Results, synthetic_mixes
-from pipeline.reporting.differences import differences
 from pipeline.reporting.external import ExternalResults, read_external
 from pipeline.reporting.masks import MaskResults, read_masks
 from pipeline.reporting.outputs import write_report
@@ -24,7 +24,7 @@ def main() -> None:
     counts = read_counts(params)
     scores, all_scores = headline_scores(counts), score_table(counts)
     gained = differences(counts, compared, settings.resamples, params["seed"])
-    table = tables.mix_table(scores, gained, compared)
+    table = tables.mix_table(scores, gained[gained["figure"] == HEADLINE], compared)
     defects = all_scores["class"].isin(counts.loc[counts["class_index"] > 0, "class"])
     common = params["segmenters"]["baseline"]
     results = Results(
@@ -33,6 +33,7 @@ def main() -> None:
         scores=scores,
         all_scores=all_scores,
         class_scores=all_scores[defects & (all_scores["reduction"] == POOLED)],
+        gained=gained,
         table=table,
         headline=tables.summary(table, common, synthetic_mixes(params)),
         baselines=compared,

@@ -26,7 +26,14 @@ from pipeline.reporting.settings import ReportSettings
 PREPARED, SYNTHETIC = Path("data/prepared"), Path("data/synthetic")
 SCORES = Path("data/filtered/scores.parquet")
 SHEET_PAIRS, SHEET_ROWS = 8, 4
-CLASS_FIGURES = ["iou", "dice", "precision", "recall"]
+FIGURES = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "precision": "precision",
+    "recall": "recall",
+    "accuracy": "accuracy",
+}
+SCOPES = ["all classes", "all but background"]  # rows of segmentation.csv over several classes
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Results:
     curves: architecture, mix, seed, step, val_defect_iou.
     scores: architecture, mix, seed, defect_iou, miou.
     all_scores: the result of `score_table`: every score of every run and seed.
-    class_scores: architecture, mix, seed, class, iou, dice, precision, recall; defects only.
+    class_scores: those of single defect classes, pooled over the photos.
+    gained: every mix against its baseline: metrics/differences.csv.
     table: the result of `tables.mix_table`.
     headline: the result of `tables.summary`.
     baselines: the mix that each mix is compared with.
@@ -51,6 +59,7 @@ class Results:
     scores: pd.DataFrame
     all_scores: pd.DataFrame
     class_scores: pd.DataFrame
+    gained: pd.DataFrame
     table: pd.DataFrame
     headline: dict[str, dict[str, Any]]
     baselines: dict[str, str]
@@ -76,7 +85,9 @@ def gather(
         "headline": results.headline,
         "classes": classes,
         "architectures": _architectures(params, results),
-        "class_table": _class_table(results.class_scores),
+        "grouped": results.counts["group"].nunique() < results.counts["id"].nunique(),
+        "scores": FIGURES,
+        "class_table": _means(results.class_scores, "class"),
         "kinds": [(kind, figures.THEMED[c], mark) for kind, (c, mark) in figures.KINDS.items()],
         **_galleries(folder, params["seed"], settings, classes, sides),
         "moved_masks": params["masks"]["source"] == "augmented",
@@ -101,20 +112,23 @@ def _architectures(params: dict[str, Any], results: Results) -> list[dict[str, A
     for name, table in results.table.groupby("architecture", sort=False):
         scores = results.scores[results.scores["architecture"] == name]
         curves = results.curves[results.curves["architecture"] == name]
+        every = results.all_scores[results.all_scores["architecture"] == name]
+        reduced = every[every["class"].isin(SCOPES)]
         blocks.append(
             {
                 "name": name,
                 "chart": drawing(figures.mix_chart(scores, kinds, results.baselines)),
                 "validation": drawing(figures.validation_chart(curves)),
+                "reductions": _means(reduced, "class", "reduction"),
                 "rows": table.assign(kind=table["mix"].map(kinds)).to_dict("records"),
             }
         )
     return blocks
 
 
-def _class_table(class_scores: pd.DataFrame) -> list[dict[str, Any]]:
-    by = ["architecture", "mix", "class"]
-    return tables.seed_means(class_scores, by, CLASS_FIGURES).to_dict("records")
+def _means(scores: pd.DataFrame, *by: str) -> list[dict[str, Any]]:
+    """Means over the seeds of all `FIGURES`, a row for each architecture, mix and `by`."""
+    return tables.seed_means(scores, ["architecture", "mix", *by], list(FIGURES)).to_dict("records")
 
 
 def _galleries(

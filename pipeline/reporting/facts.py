@@ -111,20 +111,26 @@ def reach(counts: pd.DataFrame, scores: pd.DataFrame) -> str:
     apart = float((by_run["defect_iou"].max() - by_run["defect_iou"].min()).max())
     text = f"Every figure rests on {_many(photos, 'real test photo')} in {_many(groups, 'group')} "
     if seeds == 1:
-        text += "and a single training, so it says nothing about the spread between trainings. "
+        text += "and a single training, which says nothing of the spread between trainings. "
     else:
         text += (
             f"and on {seeds} trainings that differ in their seed only; these lie up to "
-            f"{apart:.2f} apart within one mix, and a difference smaller than that is no evidence. "
+            f"{apart:.2f} apart within one mix. "
         )
+    return text + _verdicts(seeds, groups)
+
+
+def _verdicts(seeds: int, groups: int) -> str:
+    """What is needed for verdicts, or how much they ask for."""
+    if seeds == 1:
+        return "So no verdict is given: train with more seeds (segmenters.training.seeds)."
+    if groups == 1:
+        return "So no verdict is given: other test groups might have told the opposite."
     if seeds < ENOUGH_SEEDS:
-        text += f"Take it as an illustration: a verdict asks for {ENOUGH_SEEDS} seeds or more. "
-    if groups > 1:
-        text += (
-            "Intervals hold 95 % of what other draws of the same test groups would give; "
-            "they leave out the spread between seeds."
+        return (
+            f"With fewer than {ENOUGH_SEEDS} seeds only a large difference can be told from chance."
         )
-    return text
+    return ""
 
 
 def _many(count: int, noun: str) -> str:

@@ -22,6 +22,7 @@ def write_report(params: dict[str, Any], settings: ReportSettings, results: Resu
     curve = trainings.image_curve()
     for name, frame in {
         "segmentation": results.all_scores.round(tables.DECIMALS),
+        "differences": results.gained.round(tables.DECIMALS + 2),
         "segmentation_iou": tables.iou_per_mix(results.table),
         "training_curve": curve,
         "masks": csv_table(results.masks, read_manifest(SYNTHETIC)).round(tables.DECIMALS),

@@ -13,6 +13,7 @@ from pipeline.io.atomic import write_text
 TEMPLATE = "page.html"
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+TONES = {"better": "up", "worse": "down"}  # verdict to the style of its text
 
 
 def write_page(path: Path, content: Mapping[str, Any]) -> None:
@@ -28,7 +29,7 @@ def write_page(path: Path, content: Mapping[str, Any]) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "signed": signed, "hex": hex_colour}
+    environment.filters |= {"figure": figure, "signed": signed, "hex": hex_colour, "tone": tone}
     write_text(path, environment.get_template(TEMPLATE).render(content))
 
 
@@ -45,6 +46,11 @@ def figure(number: float, digits: int = 3) -> str:
 def signed(number: float, digits: int = 3) -> str:
     """`0.0123` → `+0.012`, with a true minus sign; an en dash where there is no number."""
     return NONE if pd.isna(number) else f"{number:+.{digits}f}".replace("-", MINUS)
+
+
+def tone(verdict: str) -> str:
+    """The style class of a verdict; none for what cannot be told."""
+    return TONES.get(verdict, "")
 
 
 def hex_colour(colour: tuple[int, int, int]) -> str:

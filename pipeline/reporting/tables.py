@@ -15,6 +15,7 @@ from pipeline.reporting import facts
 
 DECIMALS = 4
 CURVE_ROWS = 500
+VERDICT_COLUMNS = ["architecture", "mix", "difference", "low", "high", "verdict"]
 MASK_KINDS = ("latent", "pixel")  # blocks of section mask_dm
 MEASURES = ("val_loss", "colour_divergence")  # columns of a curve that are not in every row
 
@@ -41,20 +42,21 @@ def mix_table(
 
     Args:
         scores: architecture, mix, seed, defect_iou, miou.
-        gained: the result of `differences.differences`.
+        gained: a row for each mix that is not its own baseline: architecture, mix, difference in
+            defect IoU, low and high of its interval, verdict.
         baselines: the mix that each mix is compared with.
     """
     means = seed_means(scores, ["architecture", "mix"], ["defect_iou", "miou"])
     means["baseline"] = means["mix"].map(baselines)
-    gained = gained.drop(columns="baseline")
-    return means.merge(gained, on=["architecture", "mix"], how="left")
+    return means.merge(gained[VERDICT_COLUMNS], on=["architecture", "mix"], how="left")
 
 
 def summary(table: pd.DataFrame, common: str, synthetic: set[str]) -> dict[str, dict[str, Any]]:
     """The headline figures of each architecture.
 
-    `best_mix` is the mix with synthetic pairs that gained most over its own baseline, and `gain`
-    that difference in defect IoU; both are left out where no mix holds synthetic pairs.
+    `best_mix` is the mix with synthetic pairs that gained most over its own baseline, `gain` that
+    difference in defect IoU and `verdict` what it amounts to; they are left out where no mix holds
+    synthetic pairs.
 
     Args:
         table: the result of `mix_table`.
@@ -73,6 +75,7 @@ def summary(table: pd.DataFrame, common: str, synthetic: set[str]) -> dict[str, 
             best = rivals.loc[rivals["difference"].idxmax()]
             figures["gain"] = round(float(best["difference"]), DECIMALS)
             figures["best_mix"] = best["mix"]
+            figures["verdict"] = best["verdict"]
         headline[str(architecture)] = figures
     return headline
 

@@ -44,7 +44,7 @@ STYLE = {
 def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> bytes:
     """The figure as PNG.
 
-    Marks are means over the seeds with one standard deviation either way. Numbers on the x axis
+    Marks are means over the seeds with one standard deviation either way, or differences with their intervals. Numbers on the x axis
     keep their distances and are joined by lines.
 
     Args:
@@ -119,6 +119,7 @@ def _draw_panel(
 ) -> None:
     numeric = not _are_words(places)
     column = f"{settings.y}_difference" if settings.difference else settings.y
+    reach = _reach(arms, settings)
     shifts = np.linspace(-SPREAD / 2, SPREAD / 2, len(looks)) if len(looks) > 1 else [0.0]
     for shift, (key, (colour, mark)) in zip(shifts, looks.items(), strict=True):
         mine = (arms[series] == list(key)).all(axis=1)
@@ -127,7 +128,7 @@ def _draw_panel(
         panel.errorbar(
             x.to_numpy()[order],
             arms.loc[mine, column].to_numpy()[order],
-            yerr=arms.loc[mine, f"{column}_sd"].fillna(0).to_numpy()[order],
+            yerr=reach[mine].to_numpy()[order],
             color=colour,
             marker=mark,
             ls="-" if numeric else "",
@@ -135,6 +136,13 @@ def _draw_panel(
             lw=1.2,
             elinewidth=0.9,
         )
+
+
+def _reach(arms: pd.DataFrame, settings: FigureSettings) -> pd.Series:
+    """How far the bars go up and down: a difference's interval, or the spread over the seeds."""
+    if not settings.difference:
+        return arms[f"{settings.y}_sd"].fillna(0)
+    return ((arms[f"{settings.y}_high"] - arms[f"{settings.y}_low"]) / 2).fillna(0)
 
 
 def _draw_baselines(

@@ -31,11 +31,12 @@ def write_page(
         table: the result of `results.compare`.
     """
     axes = {axis: list(values) for axis, values in study.axes.items()}
+    over_groups = study.collect[study.figure.y].interval is not None
     parts = [
         f"# {study.title}",
         f"{study.question.strip()} After {study.repeats.strip()}.",
         "## Verdict",
-        verdict(table, axes, study.figure.y, study.unit),
+        verdict(table, axes, study.figure.y, study.unit, over_groups),
         f"![{figure_name(study.figure.y)}]({name}.png)",
     ]
     parts += TABLES[study.columns](study, table)

@@ -1,4 +1,10 @@
-"""The figures of a study's runs, and their differences to each run's own baseline."""
+"""The figures of a study's runs, and their differences to each run's own baseline.
+
+What other seeds would have given is taken from the spread of the seeds; what other test photos
+would have given from the run itself, which has the pixel counts of every photo, where the figure is
+one of metrics/differences.csv. The intervals of one architecture are corrected for all its
+comparisons in the study.
+"""
 
 import io
 import json
@@ -10,12 +16,16 @@ import pandas as pd
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import value
+from pipeline.statistics.comparison import Difference, Error, compare_scores
+from pipeline.statistics.verdicts import judge
 from pipeline.studies.study import Cell, ColumnSettings
 
 MIX_FILE = "data/mixes/{}/mix.json"
 SCORES_FILE = "data/filtered/scores.parquet"
 ARMS = ("repeated", "pasted")  # origins of pairs that are not told apart by a column
+DIFFERENCES_FILE = "metrics/differences.csv"
 KEYS = ["architecture", "mix", "seed"]
+ERROR_OF_GROUPS = {"error_groups": "error", "groups": "groups"}  # of it: column's end here
 
 
 def read_cell(
@@ -32,7 +42,9 @@ def read_cell(
         A row for each architecture, mix and seed: the cell's `values` in columns of the axes'
         names, `repeat`, `KEYS`, `baseline` (a mix), `real` and `synthetic` (pairs trained on),
         `also` (what else the mix holds, such as `130 repeated` or `augmented`), `kept` (pairs
-        that the filter kept; NaN where it kept all) and the figures.
+        that the filter kept; NaN where it kept all), the figures, and of those with an `interval`
+        `<figure>_error` and `<figure>_groups`: what the test groups make uncertain in the mix's
+        difference to its baseline (standard error), and their number; NaN for a baseline.
 
     Raises:
         UserError: a file or a row of it is missing.
@@ -53,7 +65,12 @@ def read_cell(
         kept=_total_kept(read),
     )
     labels = pd.DataFrame(cell.values | {"repeat": cell.repeat}, index=frame.index)
-    return pd.concat([labels, keys, frame[list(collect)]], axis=1)
+    found = pd.concat([labels, keys, frame[list(collect)]], axis=1)
+    for name, column in collect.items():
+        if column.interval is not None:
+            errors = _read_errors(read, column.interval, name)
+            found = found.merge(errors, on=["architecture", "mix"], how="left")
+    return found
 
 
 def pool_repeats(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.DataFrame:
@@ -81,10 +98,7 @@ def pool_repeats(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.
 
 
 def compare(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.DataFrame:
-    """Means over the seeds, and differences to the baseline seed by seed.
-
-    Seed number k starts every training of one architecture from the same weights, so that the
-    difference of two mixes is taken before the mean; its spread is that of the differences.
+    """Means over the seeds, and differences to the baseline with their intervals and verdicts.
 
     Args:
         runs: rows of `read_cell` of all cells, or of `pool_repeats`.
@@ -94,26 +108,26 @@ def compare(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.DataF
     Returns:
         A row for each cell, architecture and mix, in the order of `runs`: the columns of
         `read_cell` but seed and repeat, `seeds` (their number), and for each figure `<figure>`,
-        `<figure>_sd`, `<figure>_difference`, `<figure>_difference_sd` and
-        `<figure>_difference_percent` (of the baseline's mean). Differences are NaN for a
-        baseline, spreads with one seed.
+        `<figure>_sd`, `<figure>_difference`, `<figure>_difference_percent` (of the baseline's
+        mean), `<figure>_low`, `<figure>_high` (the interval of the difference) and
+        `<figure>_verdict`. Those of differences are NaN for a baseline, spreads with one seed.
     """
     base = runs[[*axes, *KEYS, *figures]].rename(columns={"mix": "baseline"})
     joined = runs.merge(
         base, on=[*axes, "architecture", "baseline", "seed"], how="left", suffixes=("", "_base")
     )
-    for figure in figures:
-        difference = joined[figure] - joined[f"{figure}_base"]
-        joined[f"{figure}_difference"] = difference.where(joined["mix"] != joined["baseline"])
     same = [*axes, "architecture", "mix", "baseline", "real", "synthetic", "also", "kept"]
     groups = joined.groupby(same, sort=False, dropna=False)
     table = groups["seed"].nunique().rename("seeds").reset_index()
+    comparisons = table.loc[is_judged(table), "architecture"].value_counts()
     for figure in figures:
-        for column in (figure, f"{figure}_difference"):
-            table[column] = groups[column].mean().to_numpy()
-            table[f"{column}_sd"] = groups[column].std(ddof=1).to_numpy()
-        share = table[f"{figure}_difference"] / groups[f"{figure}_base"].mean().to_numpy()
-        table[f"{figure}_difference_percent"] = 100 * share
+        table[figure] = groups[figure].mean().to_numpy()
+        table[f"{figure}_sd"] = groups[figure].std(ddof=1).to_numpy()
+        judged = [
+            _judge(rows, figure, comparisons.get(rows["architecture"].iloc[0], 1))
+            for _, rows in groups
+        ]
+        table = pd.concat([table, pd.DataFrame(judged)], axis=1)
     return table
 
 
@@ -125,6 +139,36 @@ def is_baseline(table: pd.DataFrame) -> pd.Series:
 def is_judged(table: pd.DataFrame) -> pd.Series:
     """Which rows of `compare` the study is about: mixes that no other one is compared with."""
     return ~table["mix"].isin(table["baseline"])
+
+
+def _judge(rows: pd.DataFrame, figure: str, comparisons: int) -> dict[str, Any]:
+    """The columns on the difference of one mix, whose `rows` are its seeds."""
+    first, base = rows.iloc[0], rows[f"{figure}_base"]
+    names = ("difference", "difference_percent", "low", "high", "verdict")
+    if first["mix"] == first["baseline"]:
+        return {f"{figure}_{name}": np.nan for name in names}
+    found = compare_scores(rows[figure].to_numpy(), base.to_numpy())
+    if f"{figure}_error" in rows:
+        of_groups = Error(float(first[f"{figure}_error"]), int(first[f"{figure}_groups"]))
+        found = Difference(found.value, (*found.errors, of_groups))
+    verdict = judge(found, comparisons)
+    percent = 100 * found.value / base.mean()
+    told = (found.value, percent, verdict.low, verdict.high, verdict.word)
+    return {f"{figure}_{name}": content for name, content in zip(names, told, strict=True)}
+
+
+def _read_errors(read: Callable[[str], bytes], interval: str, name: str) -> pd.DataFrame:
+    """architecture, mix, and the columns of `ERROR_OF_GROUPS` under the figure's name."""
+    table = pd.read_csv(io.BytesIO(read(DIFFERENCES_FILE)))
+    rows = table[table["figure"] == interval]
+    if rows.empty:
+        known = ", ".join(table["figure"].unique())
+        raise UserError(
+            f"{DIFFERENCES_FILE}: got no figure {interval!r}, expected one of {known}; mend "
+            f"collect.{name}.interval in the study"
+        )
+    renamed = {column: f"{name}_{end}" for column, end in ERROR_OF_GROUPS.items()}
+    return rows[["architecture", "mix", *ERROR_OF_GROUPS]].rename(columns=renamed)
 
 
 def _read_column(

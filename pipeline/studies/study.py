@@ -28,6 +28,9 @@ class ColumnSettings(Settings):
     column: str
     # of several rows, the one to take; `{axis}` stands for the cell's value of that axis
     where: dict[str, str] = Field(default_factory=dict)
+    # the figure of metrics/differences.csv that it is: its verdicts then allow for other test
+    # groups and other seeds; None = for other seeds alone
+    interval: str | None = None
 
 
 class FigureSettings(Settings):

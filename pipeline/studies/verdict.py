@@ -1,39 +1,25 @@
 """A study's outcome in words."""
 
-import math
-
 import pandas as pd
-from scipy import stats
 
+from pipeline.statistics.verdicts import BETTER, CONFIDENCE, UNTOLD, WORSE
 from pipeline.studies.naming import architecture_name, figure_name, size_of
 from pipeline.studies.results import is_judged
 
-CONFIDENCE = 0.95
-SEEDS_LEAVE_OUT = "the interval does not say what other test photos would have given"
-FOLDS_LEAVE_OUT = (
-    "each of the {unit} is tested on photos of its own, so the interval covers their choice; it is "
-    "a little too narrow, as the {unit} share photos that they train on"
+SEEDS = "allows for other seeds of the training, not for other test photos"
+GROUPS_AND_SEEDS = "allows for other test groups and other seeds of the training"
+FOLDS = (
+    "is taken over the {unit}, each tested on photos of its own, and so allows for other test "
+    "groups; it is a little too narrow, as the {unit} share photos that they train on"
 )
 
 
-def outcome(difference: float, sd: float, seeds: int) -> str:
-    """`better`, `worse` or `cannot be told`, by Student's t over the seeds' differences.
-
-    Args:
-        difference: mean over the seeds of the difference to the baseline.
-        sd: sample standard deviation of the seeds' differences; NaN with one seed.
-        seeds: their number.
-    """
-    if seeds < 2 or math.isnan(sd):
-        return "cannot be told"
-    margin = stats.t.ppf((1 + CONFIDENCE) / 2, seeds - 1) * sd / math.sqrt(seeds)
-    if abs(difference) <= margin:
-        return "cannot be told"
-    return "better" if difference > 0 else "worse"
-
-
 def verdict(
-    table: pd.DataFrame, axes: dict[str, list[str]], figure: str, unit: str = "seeds"
+    table: pd.DataFrame,
+    axes: dict[str, list[str]],
+    figure: str,
+    unit: str = "seeds",
+    over_groups: bool = False,
 ) -> str:
     """A paragraph and a list, as Markdown: the best mix of each architecture, each axis's effect.
 
@@ -42,6 +28,7 @@ def verdict(
         axes: name of each axis to the names of its values; the first is what others are held to.
         figure: the figure judged by, such as `defect_iou`.
         unit: what the table's `seeds` are: `seeds`, or `folds`.
+        over_groups: whether intervals over seeds allow for other test groups as well.
     """
     arms = table[is_judged(table)]
     lines = [
@@ -50,21 +37,17 @@ def verdict(
     ]
     for axis, values in axes.items():
         lines += [_against(arms, axis, values[0], other, axes, figure) for other in values[1:]]
-    words = outcomes(arms, figure)
-    leaves_out = SEEDS_LEAVE_OUT if unit == "seeds" else FOLDS_LEAVE_OUT.format(unit=unit)
+    words = arms[f"{figure}_verdict"].tolist()
+    over_seeds = GROUPS_AND_SEEDS if over_groups else SEEDS
+    scope = over_seeds if unit == "seeds" else FOLDS.format(unit=unit)
     summary = (
         f"In {figure_name(figure)}, {_counted(words)} (mixes against their own baselines, "
-        "each architecture by itself). A mix is called better or worse where the "
-        f"{CONFIDENCE:.0%} interval of its difference (Student's t over the {unit}, each paired "
-        f"with the baseline's) leaves out zero; {leaves_out}."
+        "each architecture by itself). A mix is called better or worse where the interval of its "
+        f"difference leaves out zero. The interval {scope}. It is widened for the number of "
+        "comparisons, so that all those of an architecture hold the truth in "
+        f"{CONFIDENCE:.0%} of experiments."
     )
     return "\n".join([summary, "", *(f"- {line}" for line in lines if line)])
-
-
-def outcomes(arms: pd.DataFrame, figure: str) -> list[str]:
-    """The `outcome` of each row of `results.compare` that is no baseline."""
-    columns = [f"{figure}_difference", f"{figure}_difference_sd", "seeds"]
-    return [outcome(*row) for row in arms[columns].itertuples(index=False, name=None)]
 
 
 def _best(
@@ -75,7 +58,7 @@ def _best(
     figure: str,
     unit: str,
 ) -> str:
-    words = outcomes(rows, figure)
+    words = rows[f"{figure}_verdict"].tolist()
     place = int(rows[f"{figure}_difference"].to_numpy().argmax())
     best = rows.iloc[place]
     same_run = (table[[*axes, "architecture"]] == best[[*axes, "architecture"]]).all(axis=1)
@@ -84,15 +67,25 @@ def _best(
     return (
         f"{architecture_name(architecture)}: {_counted(words)}. Best against its baseline: "
         f"{setting}, {size_of(best)} pairs, {best[figure]:.3f} against "
-        f"{base[figure]:.3f} of {size_of(base)} ({best[f'{figure}_difference']:+.3f} ± "
-        f"{best[f'{figure}_difference_sd']:.3f} over {best['seeds']} {unit}: {words[place]})."
+        f"{base[figure]:.3f} of {size_of(base)} ({best[f'{figure}_difference']:+.3f}"
+        f"{_interval(best, figure)} over {_total(best['seeds'], unit)}: {words[place]})."
     )
+
+
+def _interval(row: pd.Series, figure: str) -> str:
+    low, high = row[f"{figure}_low"], row[f"{figure}_high"]
+    return "" if pd.isna(low) else f", {low:+.3f} to {high:+.3f},"
+
+
+def _total(count: int, unit: str) -> str:
+    one = f"one {unit.removesuffix('s')}, which tells nothing of others"
+    return one if count == 1 else f"{count} {unit}"
 
 
 def _counted(words: list[str]) -> str:
     return (
-        f"{words.count('better')} of {len(words)} comparisons came out better and "
-        f"{words.count('worse')} worse; {words.count('cannot be told')} cannot be told"
+        f"{words.count(BETTER)} of {len(words)} comparisons came out better and "
+        f"{words.count(WORSE)} worse; {words.count(UNTOLD)} cannot be told"
     )
 
 

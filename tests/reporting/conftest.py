@@ -65,7 +65,7 @@ PARAMS = {
         "resamples": 200,
     },
 }
-TEST_PHOTOS, SEEDS = 6, 2
+TEST_PHOTOS, SEEDS = 6, 4
 # IoU of every class, give or take; the segmenters' counts are made from it.
 AIM = {
     "real_all": 0.7,

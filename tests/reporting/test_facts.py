@@ -70,19 +70,23 @@ def test_reach_counts_photos_groups_and_seeds():
     assert "3 real test photos in 2 groups" in text
     assert "3 trainings" in text
     assert "0.06 apart" in text
-    assert "illustration" in text
-    assert "Intervals" in text
+    assert text.endswith("With fewer than 5 seeds only a large difference can be told from chance.")
 
 
 def test_reach_of_one_seed_and_one_group_promises_nothing():
     text = _reach(1, ["g", "g", "g"])
     assert "in 1 group " in text
     assert "a single training" in text
-    assert "Intervals" not in text
+    assert "So no verdict is given" in text
+    assert "segmenters.training.seeds" in text
 
 
-def test_five_seeds_are_no_mere_illustration():
-    assert "illustration" not in _reach(5, ["g", "h", "i"])
+def test_one_group_promises_nothing_however_many_seeds_there_are():
+    assert "So no verdict is given" in _reach(5, ["g", "g", "g"])
+
+
+def test_five_seeds_and_several_groups_need_no_warning():
+    assert _reach(5, ["g", "h", "i"]).endswith("0.12 apart within one mix. ")
 
 
 def test_flat_parameters():

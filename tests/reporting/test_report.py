@@ -67,6 +67,42 @@ def test_tables_agree_with_the_counts(finished, monkeypatch):
     assert "NaN" in Path("metrics/training_curve.csv").read_text()  # empty would be drawn as 0
 
 
+def test_page_and_summary_give_the_verdicts_of_the_table(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    table = pd.read_csv("metrics/differences.csv")
+    assert table.groupby(["figure", "architecture"]).size().unique().tolist() == [4]
+    rows = table[(table["figure"] == "defect_iou") & (table["architecture"] == "fpn")]
+    by_mix = rows.set_index("mix")
+    assert by_mix.loc["synthetic_all", "verdict"] == "worse"
+    summary = json.loads(Path("metrics/summary.json").read_text())["fpn"]
+    best = by_mix.loc[summary["best_mix"]]
+    assert (best["verdict"], round(best["difference"], 4)) == (summary["verdict"], summary["gain"])
+
+    html = Path("metrics/report/index.html").read_text()
+    page = html[html.index("<caption>fpn</caption>") :]
+    for mix, row in by_mix.iterrows():
+        cells = page[page.index(f'<th scope="row">{mix}</th>') :].split("</tr>")[0]
+        told = re.search(r'<td class="text (\w*)">(.*?)</td>', cells)
+        assert told.group(2) == row["verdict"]
+        assert told.group(1) == {"better": "up", "worse": "down"}.get(row["verdict"], "")
+    assert "How to read it" in html
+
+
+def test_page_shows_every_score_and_reduction(finished, monkeypatch):
+    monkeypatch.chdir(finished)
+    html = Path("metrics/report/index.html").read_text()
+    rows = pd.read_csv("metrics/segmentation.csv").query(
+        "architecture == 'fpn' and mix == 'real_16' and reduction == 'micro-imagewise'"
+    )
+    means = rows.groupby("class")[["iou", "dice", "precision", "recall", "accuracy"]].mean()
+    part = html[html.index('aria-label="Table of reductions for fpn"') :]
+    for scope, expected in means.iterrows():
+        labels = "".join(f'<td class="text">{text}</td>' for text in (scope, "micro-imagewise"))
+        found = re.search(rf"real_16</th>{labels}(.*?)</tr>", part)
+        shown = [float(cell) for cell in re.findall(r"<td>([\d.]+)", found.group(1))]
+        assert shown == pytest.approx(expected.tolist(), abs=1e-3)
+
+
 def test_same_inputs_give_the_same_bytes(finished, project):
     main()
     assert _hashes(project) == _hashes(finished)

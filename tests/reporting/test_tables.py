@@ -25,11 +25,11 @@ def scores():
 @pytest.fixture
 def table(scores):
     rows = [
-        ("fpn", "mixed", "real", 0.08, 0.01, 0.15),
-        ("fpn", "few", "real", -0.35, -0.4, -0.3),
-        ("fpn", "few-mixed", "few", 0.21, 0.1, 0.3),
+        ("fpn", "mixed", 0.08, 0.01, 0.15, "better"),
+        ("fpn", "few", -0.35, -0.4, -0.3, "worse"),
+        ("fpn", "few-mixed", 0.21, -0.1, 0.5, "cannot be told"),
     ]
-    columns = ["architecture", "mix", "baseline", "difference", "low", "high"]
+    columns = ["architecture", "mix", "difference", "low", "high", "verdict"]
     baselines = {"real": "real", "mixed": "real", "few": "real", "few-mixed": "few"}
     return tables.mix_table(scores, pd.DataFrame(rows, columns=columns), baselines)
 
@@ -53,12 +53,18 @@ def test_mix_table_keeps_the_baseline_row_without_difference(table):
     assert list(rows.index) == ["real", "mixed", "few", "few-mixed"]
     assert rows.loc["few-mixed", "baseline"] == "few"
     assert np.isnan(rows.loc["real", "difference"])
-    assert rows.loc["mixed", "difference"] == 0.08
+    assert rows.loc["mixed", ["difference", "verdict"]].tolist() == [0.08, "better"]
 
 
 def test_summary_names_the_synthetic_mix_that_gained_most_over_its_own_baseline(table):
     assert tables.summary(table, "real", {"mixed", "few-mixed"}) == {
-        "fpn": {"defect_iou": 0.65, "miou": 0.82, "gain": 0.21, "best_mix": "few-mixed"}
+        "fpn": {
+            "defect_iou": 0.65,
+            "miou": 0.82,
+            "gain": 0.21,
+            "best_mix": "few-mixed",
+            "verdict": "cannot be told",
+        }
     }
 
 

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pipeline.io.errors import UserError
 from pipeline.studies.results import compare, is_baseline, is_judged, pool_repeats, read_cell
@@ -112,7 +113,9 @@ def test_folds_take_the_place_of_seeds():
     ]  # fmt: skip
     both = table.iloc[1]
     assert both["iou_difference"] == pytest.approx(0.03)
-    assert both["iou_difference_sd"] == pytest.approx(0.02)
+    # gains 0.03, 0.05 and 0.01: a standard error of 0.02/√3 with two degrees of freedom
+    margin = stats.t.ppf(0.975, 2) * 0.02 / np.sqrt(3)
+    assert both[["iou_low", "iou_high"]].tolist() == pytest.approx([0.03 - margin, 0.03 + margin])
 
 
 def test_a_mix_that_others_are_compared_with_is_not_judged(table):
@@ -122,6 +125,41 @@ def test_a_mix_that_others_are_compared_with_is_not_judged(table):
     assert set(table.loc[is_judged(table), "mix"]) == {"both", "few"}
 
 
+def test_what_a_run_found_of_its_test_groups_is_read(cells, study):
+    files = files_of(ROWS, kept=[True])
+    table = pd.DataFrame(
+        {
+            "figure": ["defect_iou", "miou"],
+            "architecture": "fpn",
+            "mix": "few",
+            "groups": [6, 6],
+            "error_groups": [0.02, 0.01],
+        }
+    )
+    files["metrics/differences.csv"] = table.to_csv(index=False).encode()
+    own = study.collect["defect_iou"].model_copy(update={"interval": "defect_iou"})
+    collect = study.collect | {"defect_iou": own}
+    rows = read_cell(files.__getitem__, cells[0], collect).set_index("mix")
+    assert rows.loc["few", "defect_iou_error"].tolist() == [0.02, 0.02]
+    assert rows.loc["few", "defect_iou_groups"].tolist() == [6, 6]
+    assert rows.loc["real_all", "defect_iou_error"].isna().all()
+    assert "miou_error" not in rows
+    unknown = {"miou": own.model_copy(update={"interval": "dice"})}
+    with pytest.raises(UserError, match=r"'dice', expected one of defect_iou, miou; mend collect"):
+        read_cell(files.__getitem__, cells[0], unknown)
+
+
+def test_intervals_are_corrected_for_the_comparisons_of_an_architecture(runs, study):
+    table = compare(runs, list(study.axes), ["defect_iou"])
+    chosen = table.set_index(["masks", "filter", "architecture", "mix"])
+    row = chosen.loc[("augmented", "best half", "fpn", "both")]
+    arm, base = np.array([0.61, 0.63, 0.65]), np.array([0.59, 0.6, 0.61])
+    alone = stats.ttest_rel(arm, base).confidence_interval(0.95 ** (1 / 8))
+    assert row[["defect_iou_low", "defect_iou_high"]].tolist() == pytest.approx(list(alone))
+    assert row["defect_iou_verdict"] == "cannot be told"
+    assert table.loc[is_baseline(table), "defect_iou_verdict"].isna().all()
+
+
 def test_differences_are_taken_seed_by_seed(table):
     chosen = table.set_index(["masks", "filter", "architecture", "mix"])
     both = chosen.loc[("augmented", "best half", "fpn", "both")]
@@ -129,7 +167,6 @@ def test_differences_are_taken_seed_by_seed(table):
     assert both["defect_iou"] == pytest.approx(0.63)
     assert both["defect_iou_sd"] == pytest.approx(0.02)
     assert both["defect_iou_difference"] == pytest.approx(0.03)
-    assert both["defect_iou_difference_sd"] == pytest.approx(0.01)  # 2·shift − shift
     assert both["defect_iou_difference_percent"] == pytest.approx(5.0)
     assert both["miou_difference_percent"] == pytest.approx(100 * 0.015 / 0.8)
     few = chosen.loc[("real", "none", "unetplusplus", "few")]
@@ -150,3 +187,4 @@ def test_one_seed_has_no_spread(runs, study):
     table = compare(runs[runs["seed"] == 0], list(study.axes), list(study.collect))
     assert table["defect_iou_sd"].isna().all()
     assert table["defect_iou_difference"].notna().sum() == 16
+    assert table["defect_iou_low"].isna().all()

@@ -1,42 +1,26 @@
 """Verdicts in words."""
 
-import numpy as np
-import pytest
-from scipy import stats
-
-from pipeline.studies.verdict import outcome, verdict
+from pipeline.studies.results import compare
+from pipeline.studies.verdict import verdict
 
 
-@pytest.mark.parametrize("values", [(0.01, 0.02, 0.03), (0.02, 0.021, 0.022), (-0.05, -0.051)])
-def test_agrees_with_the_t_test(values):
-    p = stats.ttest_1samp(values, 0).pvalue
-    mean, sd = np.mean(values), np.std(values, ddof=1)
-    expected = "cannot be told" if p >= 0.05 else ("better" if mean > 0 else "worse")
-    assert outcome(mean, sd, len(values)) == expected
-
-
-def test_one_seed_tells_nothing():
-    assert outcome(0.3, float("nan"), 1) == "cannot be told"
-
-
-def test_all_seeds_alike_tell():
-    assert outcome(-0.1, 0.0, 2) == "worse"
+def words(table, study, over_groups=False):
+    axes = {axis: list(values) for axis, values in study.axes.items()}
+    return verdict(table, axes, "defect_iou", over_groups=over_groups).splitlines()
 
 
 def test_says_which_gained_most_and_what_each_axis_changed(table, study):
-    axes = {axis: list(values) for axis, values in study.axes.items()}
-    paragraph, _, *lines = verdict(table, axes, "defect_iou").splitlines()
-    # of each architecture's gains 0, 0.01, 0.02 and 0.03, each ± 0.01, only the last lies beyond
-    # 4.30·0.01/√3 = 0.025; the four losses of 0.05 do
+    paragraph, _, *lines = words(table, study)
+    # standard error 0.01/√3 = 0.006, 2 degrees of freedom, eight comparisons
     assert paragraph.startswith(
-        "In defect IoU, 2 of 16 comparisons came out better and 8 worse; 6 cannot be told"
+        "In defect IoU, 0 of 16 comparisons came out better and 0 worse; 16 cannot be told"
     )
-    assert "95% interval" in paragraph
+    assert "not for other test photos" in paragraph
     fpn, _, masks, filtered = lines
     assert fpn == (
-        "- FPN: 1 of 8 comparisons came out better and 4 worse; 3 cannot be told. Best against its "
+        "- FPN: 0 of 8 comparisons came out better and 0 worse; 8 cannot be told. Best against its "
         "baseline: masks augmented, filter best half, 8 real + 8 synthetic pairs, 0.630 against "
-        "0.600 of 8 real (+0.030 ± 0.010 over 3 seeds: better)."
+        "0.600 of 8 real (+0.030, -0.042 to +0.102, over 3 seeds: cannot be told)."
     )
     # two architectures, two filters; `few` never changes
     assert masks.startswith("- Masks augmented against real, all else equal: +0.005 in defect IoU")
@@ -47,6 +31,23 @@ def test_says_which_gained_most_and_what_each_axis_changed(table, study):
 def test_folds_are_named(table, study):
     axes = {axis: list(values) for axis, values in study.axes.items()}
     text = verdict(table, axes, "defect_iou", "folds")
-    assert "Student's t over the folds" in text
-    assert "each of the folds is tested on photos of its own" in text
-    assert "± 0.010 over 3 folds: better" in text
+    assert "is taken over the folds, each tested on photos of its own" in text
+    assert "over 3 folds: cannot be told" in text
+
+
+def test_counts_what_is_better_and_worse(runs, study):
+    means = runs.groupby([*study.axes, "architecture", "mix"])["defect_iou"].transform("mean")
+    exact = runs.assign(defect_iou=means, defect_iou_error=0.003, defect_iou_groups=21)
+    table = compare(exact, list(study.axes), ["defect_iou"])
+    paragraph, _, fpn, *_ = words(table, study, over_groups=True)
+    # gains 0, 0.01, 0.02 and 0.03 against a margin of 3.0 · 0.003; losses of 0.05
+    assert "6 of 16 comparisons came out better and 8 worse; 2 cannot be told" in paragraph
+    assert "other test groups and other seeds" in paragraph
+    assert fpn.endswith("(+0.030, +0.021 to +0.039, over 3 seeds: better).")
+
+
+def test_one_seed_tells_nothing(runs, study):
+    table = compare(runs[runs["seed"] == 0], list(study.axes), ["defect_iou"])
+    paragraph, _, fpn, *_ = words(table, study)
+    assert "16 cannot be told" in paragraph
+    assert fpn.endswith("over one seed, which tells nothing of others: cannot be told).")
