@@ -14,6 +14,9 @@ TEST_SETS = {
     "stages/train_segmenters.py": "data/prepared",
     "stages/finetune_segmenters.py": "data/external",
 }
+# Who looks at test photos without measuring anything: a copy of a training photo among them is what
+# it searches for. No masks, nothing trained, and no training may depend on what it writes.
+AUDITS = {"stages/audit_split.py": "data/audit"}
 DVC_FILES = ["dvc.yaml", "data/demo/dvc.yaml", "data/lemons/dvc.yaml"]
 
 
@@ -63,7 +66,18 @@ def test_only_the_final_evaluation_reads_the_test_set():
             }
             if "read_test" in names:
                 readers.add(str(path.relative_to(ROOT)))
-    assert readers == set(TEST_SETS)
+    assert readers == set(TEST_SETS) | set(AUDITS)
+
+
+def test_no_training_learns_from_an_audit_of_test_photos(imports):
+    content = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
+    for script, out in AUDITS.items():
+        module = str(Path(script).with_suffix("")).replace("/", ".")
+        trainers = ("pipeline.training", "pipeline.segmentation", "pipeline.diffusion")
+        used = imports.find_upstream_modules(module)
+        assert not [name for name in used if name.startswith((*trainers, "pipeline.data.pairs"))]
+        users = {name for name, stage in content.items() if out in stage.get("deps", [])}
+        assert users <= {"report"}
 
 
 @pytest.mark.parametrize(("script", "folder"), TEST_SETS.items())

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.audit.settings import AuditSettings
 from pipeline.autoencoding.settings import AutoencoderSettings, MaskAutoencoderSettings
 from pipeline.copy_paste.between_photos import PastingSettings
 from pipeline.copy_paste.settings import CopyPasteSettings
@@ -43,6 +44,7 @@ PRESETS = Path(__file__).resolve().parents[1] / "presets"
 SECTIONS = {
     "dataset": DatasetSettings,
     "split": SplitSettings,
+    "audit": AuditSettings,
     "masks": MaskSettings,
     "condition": ConditionSettings,
     "masks.diffusion.sampling": MaskSamplingSettings,

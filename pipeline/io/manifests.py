@@ -1,7 +1,8 @@
 """The manifest of a prepared or synthetic set, and its list of classes.
 
 `read_split` gives the training or validation pairs. The test pairs have a door of their own,
-`read_test`: only the segmenters' final evaluation goes through it (a test holds this).
+`read_test`: only the segmenters' final evaluation goes through it, and the audit that searches the
+test photos for copies of training photos (a test holds this).
 """
 
 import json
@@ -79,7 +80,7 @@ def read_split(folder: Path, split: Literal["train", "val"]) -> pd.DataFrame:
 
 
 def read_test(folder: Path) -> pd.DataFrame:
-    """The test pairs of a prepared set, ordered by id: for the final evaluation only."""
+    """The test pairs of a prepared set, ordered by id: for the final evaluation and the audit."""
     return _rows(folder, "test")
 
 

@@ -44,8 +44,8 @@ STYLE = {
 def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> bytes:
     """The figure as PNG.
 
-    Marks are means over the seeds with one standard deviation either way, or differences with their intervals. Numbers on the x axis
-    keep their distances and are joined by lines.
+    Marks are means over the seeds with one standard deviation either way, or differences with
+    their intervals. Numbers on the x axis keep their distances and are joined by lines.
 
     Args:
         table: the result of `results.compare`.
