@@ -165,7 +165,7 @@ def _agreement(params: dict[str, Any], prepared: Path, pairs: Pairs) -> float:
         None,
         value("seed", params),
     )
-    return float(judges.score(prepared, pairs, pairs.ids)["defect_iou"].mean())
+    return float(judges.score(prepared, pairs, pairs.ids).synthetic["defect_iou"].mean())
 
 
 def _picture(pairs: Pairs, prepared: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.audit.copies import write_copies
 from pipeline.generation_quality.evaluation import Evaluation
 from pipeline.generation_quality.settings import QualitySettings
 from pipeline.generation_quality.table import to_flat, to_frame, to_lines
@@ -16,7 +17,7 @@ FILTERED, OUT = Path("data/filtered"), Path("data/generation")
 
 
 def main() -> None:
-    """Write figures.json and figures.csv."""
+    """Write figures.json, figures.csv and what is known of copies of training photos."""
     params = read_params()
     settings = section(QualitySettings, "evaluate_samples", params)
     evaluation = Evaluation(PREPARED, SYNTHETIC, settings, value("seed", params))
@@ -24,7 +25,8 @@ def main() -> None:
     with output_folder(OUT) as folder:
         write_json(folder / "figures.json", to_flat(rows))
         write_text(folder / "figures.csv", to_frame(rows).to_csv(index=False))
-    for line in to_lines(rows):
+        copies = write_copies(folder, PREPARED, SYNTHETIC, settings.pictured_photos)
+    for line in [*to_lines(rows), copies]:
         print(f"evaluate-samples: {line}")
 
 

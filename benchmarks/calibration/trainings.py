@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.mixes import spread_over_groups
+from pipeline.data.composition import spread_over_groups
 from pipeline.data.pairs import load_pairs
 from pipeline.io.manifests import read_classes, read_manifest
 from pipeline.io.params import section, value

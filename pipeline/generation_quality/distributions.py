@@ -54,7 +54,7 @@ def kid(photos: Photos, real: Photos, settings: QualitySettings, seed: int) -> M
     It may be negative. A subset holds at most half of the smaller set. Customary subsets of 1,000
     would hold all photos of a small set every time and deviate by nothing; halves deviate about
     as much as the figure of the whole set does from draw to draw of its photos (the delete-half
-    jackknife).
+    jackknife). Photos count as independent: with several photos of each object it is too small.
     """
     size = min(settings.kid_subset_size, len(photos) // 2, len(real) // 2)
     if size < 2:

@@ -15,5 +15,7 @@ class QualitySettings(Settings):
     neighbours: int = Field(ge=1)
     # of photos, for each mean perceptual distance; all of them where there are fewer
     diversity_pairs: int = Field(ge=2)
+    # synthetic photos pictured above their nearest training photos, the most suspicious first
+    pictured_photos: int = Field(ge=1)
     # of each channel's histogram
     colour_bins: int = Field(ge=2, le=256)

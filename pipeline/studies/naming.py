@@ -29,6 +29,11 @@ def figure_name(figure: str) -> str:
     return FIGURES.get(figure, figure.replace("_", " "))
 
 
+def counted(number: int | str, unit: str) -> str:
+    """`1 seed`, `3 seeds`."""
+    return f"{number} {unit.removesuffix('s') if str(number) == '1' else unit}"
+
+
 def size_of(row: Mapping[str, Any]) -> str:
     """The pairs a mix holds, such as `130 real + 260 synthetic` or `130 real, augmented`."""
     parts = [f"{row[origin]} {origin}" for origin in ("real", "synthetic") if row[origin] > 0]

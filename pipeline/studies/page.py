@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.studies.naming import architecture_name, figure_name
+from pipeline.studies.naming import architecture_name, counted, figure_name
 from pipeline.studies.results import is_baseline
 from pipeline.studies.study import Cell, StudySettings
 from pipeline.studies.verdict import verdict
@@ -67,8 +67,8 @@ def _by_architecture(study: StudySettings, table: pd.DataFrame) -> list[str]:
     return [
         *parts,
         "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
-        f"means over {_range(table['seeds'])} {study.unit}; Diff.: of the mean, relative to the "
-        "baseline. Bold: above the baseline; bold italics: the highest of the column.",
+        f"means over {counted(_range(table['seeds']), study.unit)}; Diff.: of the mean, relative "
+        "to the baseline. Bold: above the baseline; bold italics: the highest of the column.",
     ]
 
 
@@ -81,8 +81,8 @@ def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:
     return [
         *parts,
         "#R, #S: real and synthetic pairs trained on; means over "
-        f"{_range(table['seeds'])} {study.unit} ± their standard deviation. Bold: the highest of "
-        "the column, baselines left out.",
+        f"{counted(_range(table['seeds']), study.unit)} ± their standard deviation. Bold: the "
+        "highest of the column, baselines left out.",
     ]
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline.statistics.verdicts import BETTER, CONFIDENCE, UNTOLD, WORSE
-from pipeline.studies.naming import architecture_name, figure_name, size_of
+from pipeline.studies.naming import architecture_name, counted, figure_name, size_of
 from pipeline.studies.results import is_judged
 
 SEEDS = "allows for other seeds of the training, not for other test photos"
@@ -78,8 +78,7 @@ def _interval(row: pd.Series, figure: str) -> str:
 
 
 def _total(count: int, unit: str) -> str:
-    one = f"one {unit.removesuffix('s')}, which tells nothing of others"
-    return one if count == 1 else f"{count} {unit}"
+    return counted(count, unit) + (", which tells nothing of others" if count == 1 else "")
 
 
 def _counted(words: list[str]) -> str:

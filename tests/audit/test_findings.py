@@ -2,11 +2,11 @@
 
 import pandas as pd
 import pytest
-from scenes import manifest, scenes
 
 from pipeline.audit.findings import draw_pairs, summarise, tell, worth_seeing
 from pipeline.audit.leakage import Leakage, propose_groups
 from pipeline.io.images import read_image
+from tests.audit.scenes import manifest, scenes
 
 SPLITS = ["train"] * 4 + ["val", "test", "test"]
 

@@ -1,9 +1,9 @@
 """Fingerprints against what they must not see: light, colour, and what all photos show."""
 
 import numpy as np
-from scenes import again, scenes
 
 from pipeline.audit.fingerprints import SIDE, fingerprints, learn_commonplace
+from tests.audit.scenes import again, scenes
 
 
 def test_light_and_colour_leave_a_fingerprint_as_it_is():

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scenes import again, manifest, scenes
 
 from pipeline.audit.leakage import find_leakage, propose_groups
 from pipeline.data.groups import groups_from_csv
+from tests.audit.scenes import again, manifest, scenes
 
 SPLITS = ["train"] * 20 + ["val"] * 6 + ["test"] * 8
 

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from scenes import again, scenes
 
 from pipeline.audit.memorisation import memorisation
 from pipeline.io.errors import UserError
 from pipeline.models.photo_features import PhotoFeatures
+from tests.audit.scenes import again, scenes
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,12 @@ from pipeline.generation_quality.photos import Photos
 from pipeline.generation_quality.settings import QualitySettings
 
 SETTINGS = QualitySettings(
-    kid_subsets=100, kid_subset_size=1000, neighbours=3, diversity_pairs=20, colour_bins=4
+    kid_subsets=100,
+    kid_subset_size=1000,
+    neighbours=3,
+    diversity_pairs=20,
+    pictured_photos=2,
+    colour_bins=4,
 )
 
 

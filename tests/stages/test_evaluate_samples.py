@@ -21,6 +21,7 @@ SETTINGS = {
     "kid_subset_size": 1000,
     "neighbours": 2,
     "diversity_pairs": 20,
+    "pictured_photos": 2,
     "colour_bins": 32,
 }
 PREPARED, SYNTHETIC, OUT = Path("data/prepared"), Path("data/synthetic"), Path("data/generation")
@@ -100,7 +101,8 @@ def test_same_bytes_and_nothing_beside_them(project):
     run()
     assert contents(OUT) == first
     added = set(contents(project)) - before
-    assert added == {"data/generation/figures.json", "data/generation/figures.csv"}
+    names = ("figures.json", "figures.csv", "memorisation.json")
+    assert added == {f"data/generation/{name}" for name in names}
 
 
 def test_bad_samples_score_worse(project):

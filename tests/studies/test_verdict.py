@@ -50,4 +50,4 @@ def test_one_seed_tells_nothing(runs, study):
     table = compare(runs[runs["seed"] == 0], list(study.axes), ["defect_iou"])
     paragraph, _, fpn, *_ = words(table, study)
     assert "16 cannot be told" in paragraph
-    assert fpn.endswith("over one seed, which tells nothing of others: cannot be told).")
+    assert fpn.endswith("over 1 seed, which tells nothing of others: cannot be told).")

@@ -1,0 +1,47 @@
+"""What `evaluate-samples` writes on copies."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.audit.copies import PICTURE, SUMMARY, TABLE, write_copies
+from pipeline.io.images import read_image, write_image
+from pipeline.io.manifests import write_manifest
+from pipeline.training.grids import GAP, LABEL_WIDTH
+from tests.audit.scenes import again, scenes
+
+
+def write_set(folder, photos, names, **columns):
+    rows = [{"id": name, "image": f"images/{name}.png"} for name in names]
+    for photo, row in zip(photos, rows, strict=True):
+        write_image(folder / row["image"], photo)
+    frame = pd.DataFrame(rows).assign(mask="", object=None, classes=[[]] * len(rows), **columns)
+    write_manifest(folder, frame.assign(image_sha256="", mask_sha256=""))
+
+
+def test_a_copy_is_named_first_with_what_it_copies(tmp_path):
+    photos = scenes(31)
+    splits = ["train"] * 14 + ["val"] * 14
+    write_set(tmp_path / "real", photos[:28], [f"r{n:02d}" for n in range(28)], split=splits)
+    drawn = np.concatenate([photos[28:], again(photos[5])[None]])
+    write_set(tmp_path / "drawn", drawn, ["s0", "s1", "s2", "s3"])
+    told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
+    assert told.startswith("memorisation: 1 of 4 photos are copies of training photos")
+    first = pd.read_csv(tmp_path / "out" / TABLE).iloc[0]
+    assert (first["id"], first["pixel_nearest"], bool(first["copy"])) == ("s3", "r05", True)
+    summary = json.loads((tmp_path / "out" / SUMMARY).read_text())
+    assert summary["measured"] and summary["copies"] == 1 and summary["held_out"] == 14
+    picture = read_image(tmp_path / "out" / PICTURE)
+    tile = 128 + GAP  # 64 px enlarged by 2
+    assert picture.shape[:2] == (3 * tile, LABEL_WIDTH + 2 * tile)
+
+
+def test_too_few_photos_leave_a_reason(tmp_path):
+    splits = ["train"] * 14 + ["val"] * 3
+    write_set(tmp_path / "real", scenes(17), [f"r{n:02d}" for n in range(17)], split=splits)
+    write_set(tmp_path / "drawn", scenes(2, seed=1), ["s0", "s1"])
+    told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
+    assert told == "memorisation: none; 3 training or validation photos, needs 12 of each"
+    assert [path.name for path in Path(tmp_path / "out").iterdir()] == [SUMMARY]
