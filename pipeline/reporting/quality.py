@@ -1,12 +1,16 @@
 """The page's section on the quality of the synthetic set: what evaluate-samples found, in words."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from pipeline.io.errors import UserError
 
-FIGURES = Path("data/generation/figures.csv")
+GENERATION = Path("data/generation")
+FIGURES = GENERATION / "figures.csv"
 # of each figure: its name, and what it says of the synthetic photos
 NAMES = {
     "kid": ("KID", "distance of the photos from the training photos; 0 is as near as real ones"),
@@ -46,3 +50,17 @@ def section(table: pd.DataFrame) -> list[dict[str, object]]:
         }
         for row in table.to_dict("records")
     ]
+
+
+def copies(folder: Path) -> dict[str, Any]:
+    """What was found of copies of training photos; copies the picture into `folder`.
+
+    Returns:
+        The summary of evaluate-samples, and `picture`, relative to the page.
+    """
+    summary = json.loads((GENERATION / "memorisation.json").read_text(encoding="utf-8"))
+    if not summary["measured"]:
+        return summary
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(GENERATION / "nearest.png", folder / "images/nearest.png")
+    return summary | {"picture": "images/nearest.png"}

@@ -92,6 +92,7 @@ def write_project():
     _write_synthetic(Path("data/synthetic"))
     _write_filtered(Path("data/filtered"))
     _write_quality(Path("data/generation"))
+    _write_audit(Path("data/audit"))
     _write_image_model(Path("data/models"))
     for architecture in ARCHITECTURES:
         for mix in MIXES:
@@ -189,6 +190,15 @@ def _write_quality(folder):
     ]  # fmt: skip
     folder.mkdir(parents=True)
     pd.DataFrame(rows).to_csv(folder / "figures.csv", index=False)
+    summary = {"synthetic": 12, "copies": 2, "suspicious": 3, "false_alarm_rate": 0.05}
+    write_json(folder / "memorisation.json", {"measured": True, **summary})
+    write_image(folder / "nearest.png", _pair(0)[0])
+
+
+def _write_audit(folder):
+    told = ["24 photos, 276 pairs compared", "WARNING: 1 near-identical pairs"]
+    write_json(folder / "summary.json", {"pairs_across_groups": 1, "told": told})
+    write_image(folder / "pairs.png", _pair(1)[0])
 
 
 def _write_image_model(folder):

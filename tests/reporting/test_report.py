@@ -116,8 +116,8 @@ def test_page_opens_without_network_and_lacks_no_picture(finished, monkeypatch):
     assert not any(tag in ("script", "link", "iframe") for tag, _ in elements)
     pictures = [attrs for tag, attrs in elements if tag == "img"]
     of_masks = 2 * (1 + 3)  # the training pair and three drawn ones, for each of two masks
-    # pairs, grid of samples, masks
-    assert len(pictures) == 2 * (6 + 6 + 3 + 3 + of_masks) + 1 + 2
+    # pairs, grid of samples, masks, nearest photos, leakage
+    assert len(pictures) == 2 * (6 + 6 + 3 + 3 + of_masks) + 1 + 2 + 2
     for picture in pictures:
         assert picture["alt"]
         assert (page.parent / picture["src"]).exists()
