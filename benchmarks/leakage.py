@@ -178,18 +178,28 @@ def planted(photo_set: PhotoSet) -> list[dict]:
     train, held_out, unseen = (photo_set.photos[parts == p] for p in ("train", "val", "test"))
     rng = numpy_rng(0, "planted")
     originals = train[rng.choice(len(train), PLANTED, replace=False)]
-    batches = {"none: other real photos": unseen}
+    batches = {"none, other real photos": unseen}
     for kind, change in CHANGES.items():
         copies = [np.array(change(Image.fromarray(photo), rng)) for photo in originals]
         batches[kind] = np.stack(copies)
     network = PhotoFeatures()
     result = memorisation(train, held_out, np.concatenate(list(batches.values())), network)
     kinds = np.repeat(list(batches), [len(batch) for batch in batches.values()])
-    columns = ["copy", "pixel_suspicious", "feature_suspicious", "suspicious"]
-    shares = result.table[columns].groupby(kinds, sort=False).mean()
-    rate = result.summary["false_alarm_rate"]
+    table = result.table.rename(
+        columns={
+            "pixel_suspicious": "by pixels",
+            "feature_suspicious": "by features",
+            "copy": "called a copy",
+        }
+    )
+    columns = ["called a copy", "suspicious", "by pixels", "by features"]
+    shares = table[columns].groupby(kinds, sort=False).mean()
+    total = {
+        "held-out photos": len(held_out),
+        "may be suspicious": result.summary["false_alarm_rate"],
+    }
     return [
-        {"copies": kind, "photos": len(batches[kind]), **row.to_dict(), "expected of none": rate}
+        {"planted": kind, "photos": len(batches[kind]), **row.to_dict(), **total}
         for kind, row in shares.iterrows()
     ]
 

@@ -4,8 +4,10 @@ Each synthetic photo's nearest training photo, in pixels over flips and small sh
 over flips, is held against the same of real photos that the model has not seen. A photo is
 suspicious if it is nearer to the training photos than all but a stated share of the held-out ones
 (a conformal test: Bates et al. 2023, "Testing for outliers with conformal p-values"; no
-distribution is assumed). Not absolute distances but scores are compared, distances against what is
-usual for both photos, as Carlini et al. (2023) divide by the distance to other training photos.
+distribution is assumed, but that held-out photos are independent: photos of one object count as
+one, and with few objects the rate is a rough one). Not distances are compared but scores: how much
+nearer than is usual for both photos, as Carlini et al. (2023) divide by the distance to other
+training photos.
 
 A synthetic photo drawn from a training mask shares that mask's outlines with one training photo and
 may score higher for it: look at the pairs.
@@ -64,9 +66,9 @@ def memorisation(
         held_out: uint8 V×H×W×3, real photos that it was not: validation photos, never test photos.
         synthetic: uint8 M×H×W×3.
         network: of the features.
-        false_alarms: share of unremarkable photos that may be called suspicious, in each space.
-            With few held-out photos the least that can be had is 1/(V + 1); the summary says which
-            rate holds.
+        false_alarms: share of unremarkable photos that may be called suspicious, half of it by
+            each space. With few held-out photos the least that can be had is 2/(V + 1); the
+            summary says which rate holds.
         false_copies: how many unrelated photos may be called a copy, expected over all M.
 
     Raises:
@@ -78,7 +80,7 @@ def memorisation(
                 f"memorisation: got {len(photos)} {name} photos, expected at least "
                 f"{FEWEST_PHOTOS}; raise split.train or split.val"
             )
-    rank = max(1, int(false_alarms * (len(held_out) + 1)))
+    rank = max(1, int(false_alarms / 2 * (len(held_out) + 1)))
     pixel, aligned = _in_pixels(train, held_out, synthetic)
     spaces = {"pixel": pixel, "feature": _in_features(train, held_out, synthetic, network)}
     table = pd.concat([_column(name, space, rank) for name, space in spaces.items()], axis=1)
@@ -171,7 +173,7 @@ def _summary(table: pd.DataFrame, usual: pd.DataFrame, rank: int) -> dict[str, f
     figures: dict[str, float | int] = {
         "synthetic": len(table),
         "held_out": len(usual),
-        "false_alarm_rate": rank / (len(usual) + 1),
+        "false_alarm_rate": 2 * rank / (len(usual) + 1),
         "copies": int(table["copy"].sum()),
         "suspicious": int(table["suspicious"].sum()),
     }
