@@ -45,11 +45,12 @@ def write_copies(folder: Path, prepared: Path, synthetic: Path, pictured: int) -
     train, held_out = (read_photos(prepared, frame) for frame in parts)
     photos = read_photos(synthetic, drawn)
     network = PhotoFeatures().to("cuda" if torch.cuda.is_available() else "cpu")
-    found = memorisation(train, held_out, photos, network)
+    ids = parts[0]["id"].to_numpy()
+    drawn_for = pd.Index(ids).get_indexer(drawn["mask_id"])  # −1 for a mask of its own
+    found = memorisation(train, held_out, photos, network, drawn_for=drawn_for)
     order = np.lexsort(
         [-found.table["pixel_score"], ~found.table["suspicious"], ~found.table["copy"]]
     )
-    ids = parts[0]["id"].to_numpy()
     names = {f"{space}_nearest": ids[found.table[f"{space}_nearest"]] for space in SPACES}
     table = pd.concat([drawn["id"], found.table.assign(**names)], axis=1).iloc[order]
     write_text(folder / TABLE, table.to_csv(index=False, float_format="%.4g"))

@@ -9,8 +9,10 @@ one, and with few objects the rate is a rough one). Not distances are compared b
 nearer than is usual for both photos, as Carlini et al. (2023) divide by the distance to other
 training photos.
 
-A synthetic photo drawn from a training mask shares that mask's outlines with one training photo and
-may score higher for it: look at the pairs.
+A photo that was drawn for a training photo's mask shares its outlines with that one, so by pixels
+it is nearest to it whatever the model learned. There it is compared with all other training photos
+only; by features, which hardly see where an outline lies, with all. A model that paints a training
+photo back into its own mask is therefore found by features alone.
 """
 
 from dataclasses import dataclass
@@ -56,6 +58,7 @@ def memorisation(
     synthetic: np.ndarray,
     network: PhotoFeatures,
     *,
+    drawn_for: np.ndarray | None = None,
     false_alarms: float = 0.05,
     false_copies: float = 0.05,
 ) -> Memorisation:
@@ -66,6 +69,8 @@ def memorisation(
         held_out: uint8 V×H×W×3, real photos that it was not: validation photos, never test photos.
         synthetic: uint8 M×H×W×3.
         network: of the features.
+        drawn_for: int M, the training photo whose mask each was drawn for, −1 = none; None = none
+            of them.
         false_alarms: share of unremarkable photos that may be called suspicious, half of it by
             each space. With few held-out photos the least that can be had is 2/(V + 1); the
             summary says which rate holds.
@@ -81,7 +86,9 @@ def memorisation(
                 f"{FEWEST_PHOTOS}; raise split.train or split.val"
             )
     rank = max(1, int(false_alarms / 2 * (len(held_out) + 1)))
-    pixel, aligned = _in_pixels(train, held_out, synthetic)
+    if drawn_for is None:
+        drawn_for = np.full(len(synthetic), -1)
+    pixel, aligned = _in_pixels(train, held_out, synthetic, drawn_for)
     spaces = {"pixel": pixel, "feature": _in_features(train, held_out, synthetic, network)}
     table = pd.concat([_column(name, space, rank) for name, space in spaces.items()], axis=1)
     table = table.join(aligned)
@@ -115,7 +122,7 @@ def _space(within: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray) -> _
 
 
 def _in_pixels(
-    train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray
+    train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, drawn_for: np.ndarray
 ) -> tuple[_Space, pd.DataFrame]:
     """The comparison of fingerprints, and how the nearest photos lie on the synthetic ones."""
     common = learn_commonplace(train)
@@ -123,6 +130,8 @@ def _in_pixels(
     space = _space(
         correlations_within(known), correlations(unseen, known), correlations(drawn, known)
     )
+    photos = np.flatnonzero(drawn_for >= 0)
+    space.scores[photos, drawn_for[photos]] = -np.inf
     aligned = align(drawn, known[space.scores.argmax(axis=1)])
     return space, aligned.drop(columns="correlation")
 

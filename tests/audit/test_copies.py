@@ -26,7 +26,8 @@ def test_a_copy_is_named_first_with_what_it_copies(tmp_path):
     splits = ["train"] * 14 + ["val"] * 14
     write_set(tmp_path / "real", photos[:28], [f"r{n:02d}" for n in range(28)], split=splits)
     drawn = np.concatenate([photos[28:], again(photos[5])[None]])
-    write_set(tmp_path / "drawn", drawn, ["s0", "s1", "s2", "s3"])
+    masks = ["m0", "m1", "m2", "m3"]
+    write_set(tmp_path / "drawn", drawn, ["s0", "s1", "s2", "s3"], mask_id=masks)
     told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
     assert told.startswith("memorisation: 1 of 4 photos are copies of training photos")
     first = pd.read_csv(tmp_path / "out" / TABLE).iloc[0]
@@ -38,10 +39,24 @@ def test_a_copy_is_named_first_with_what_it_copies(tmp_path):
     assert picture.shape[:2] == (3 * tile, LABEL_WIDTH + 2 * tile)
 
 
+def test_what_was_drawn_for_a_photos_mask_is_held_against_the_others(tmp_path):
+    """Else the outlines that it was told would make a copy of it."""
+    photos = scenes(31)
+    splits = ["train"] * 14 + ["val"] * 14
+    write_set(tmp_path / "real", photos[:28], [f"r{n:02d}" for n in range(28)], split=splits)
+    drawn = np.stack([again(photos[5]), again(photos[6])])
+    write_set(tmp_path / "drawn", drawn, ["s0", "s1"], mask_id=["r05", "r05"])
+    told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
+    assert told.startswith("memorisation: 1 of 2 photos are copies")
+    table = pd.read_csv(tmp_path / "out" / TABLE).set_index("id")
+    assert table.loc["s1", "pixel_nearest"] == "r06" and table.loc["s1", "copy"]
+    assert table.loc["s0", "pixel_nearest"] != "r05" and not table.loc["s0", "copy"]
+
+
 def test_too_few_photos_leave_a_reason(tmp_path):
     splits = ["train"] * 14 + ["val"] * 3
     write_set(tmp_path / "real", scenes(17), [f"r{n:02d}" for n in range(17)], split=splits)
-    write_set(tmp_path / "drawn", scenes(2, seed=1), ["s0", "s1"])
+    write_set(tmp_path / "drawn", scenes(2, seed=1), ["s0", "s1"], mask_id=["r00", "r00"])
     told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
     assert told == "memorisation: none; 3 training or validation photos, needs 12 of each"
     assert [path.name for path in Path(tmp_path / "out").iterdir()] == [SUMMARY]
