@@ -1,6 +1,5 @@
 """filter-unet, compose-mixes and train-segmenters on a set of bright squares, in seconds."""
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from pipeline.models.segmenters import Segmenter
 from pipeline.segmentation import judges, training
 from stages import compose_mixes, filter_unet, train_segmenters
 
-REPOSITORY = Path(__file__).parents[2]
 CLASSES = [ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "mould", (9, 200, 30))]
 NETWORK = {"encoder": "tu-tf_mobilenetv3_small_minimal_100", "encoder_weights": None}
 TRAINING = {
@@ -296,12 +294,3 @@ def test_changed_photo_is_named(project, monkeypatch):
 def test_wrong_arguments_are_named(project, monkeypatch, stage, arguments, message):
     with pytest.raises(UserError, match=message):
         run(stage, monkeypatch, *arguments)
-
-
-def test_only_final_evaluations_read_the_test_pairs():
-    """DESIGN 4.6: in one place, after the training; and those of the external set in another."""
-    files = [*REPOSITORY.glob("stages/*.py"), *REPOSITORY.glob("pipeline/**/*.py")]
-    callers = [path.name for path in files if re.search(r"read_test\(", path.read_text())]
-    assert sorted(callers) == ["finetune_segmenters.py", "manifests.py", "train_segmenters.py"]
-    source = (REPOSITORY / "stages/train_segmenters.py").read_text()
-    assert source.index("train_run(") < source.index("read_test(")
