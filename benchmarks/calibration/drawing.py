@@ -8,19 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.statistics.verdicts import CONFIDENCE
+from pipeline.studies.drawing import STYLE
 
 # Okabe and Ito; the last method is the chosen one
 LOOKS = [("#d55e00", "s"), ("#cc79a7", "^"), ("#e69f00", "D"), ("#0072b2", "o")]
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "legend.frameon": False,
-}
 SPREAD = 0.5  # of the space between two sizes that the marks of one size take
 
 

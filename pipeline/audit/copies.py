@@ -65,5 +65,5 @@ def write_copies(folder: Path, prepared: Path, synthetic: Path, pictured: int) -
     return (
         f"memorisation: {figures['copies']} of {figures['synthetic']} photos are copies of "
         f"training photos, {figures['suspicious']} suspiciously near (false alarms: "
-        f"{figures['false_alarm_rate']:.0%} in pixels and in features); see {PICTURE}"
+        f"{figures['false_alarm_rate']:.0%}); see {PICTURE}"
     )

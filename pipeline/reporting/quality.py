@@ -32,7 +32,7 @@ def read_quality() -> pd.DataFrame:
     """
     if not FIGURES.exists():
         raise UserError(f"{FIGURES}: not found; run `dvc repro evaluate-samples` first")
-    return pd.read_csv(FIGURES, keep_default_na=True)
+    return pd.read_csv(FIGURES)
 
 
 def section(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -43,7 +43,6 @@ def section(table: pd.DataFrame) -> list[dict[str, object]]:
             "meaning": NAMES[row["name"]][1],
             "value": row["value"],
             "deviation": row["deviation"],
-            "photos": int(row["n"]),
             "real": row["reference"],
             "real_deviation": row["reference_deviation"],
             "note": row["note"] if isinstance(row["note"], str) else "",

@@ -14,17 +14,10 @@ from pipeline.data.mixes import COLUMNS, read_mix
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import ClassInfo
+from tests.data.manifests import manifest
 
 CLASSES = [ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "mould", (9, 200, 30))]
 PREPARED, SYNTHETIC = Path("data/prepared"), Path("data/synthetic")
-
-
-def manifest(ids: list[str], **columns) -> pd.DataFrame:
-    frame = pd.DataFrame({"id": ids, **columns})
-    for name in ("image", "mask"):
-        frame[name] = f"{name}s/" + frame["id"] + ".png"
-        frame[f"{name}_sha256"] = "hash-of-" + frame[name]
-    return frame
 
 
 @pytest.fixture

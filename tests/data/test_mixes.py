@@ -9,16 +9,9 @@ import pytest
 from pipeline.data.mixes import load_mix_pairs
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of, write_image, write_mask
+from tests.data.manifests import manifest
 
 PREPARED, SYNTHETIC = Path("data/prepared"), Path("data/synthetic")
-
-
-def manifest(ids: list[str], **columns) -> pd.DataFrame:
-    frame = pd.DataFrame({"id": ids, **columns})
-    for name in ("image", "mask"):
-        frame[name] = f"{name}s/" + frame["id"] + ".png"
-        frame[f"{name}_sha256"] = "hash-of-" + frame[name]
-    return frame
 
 
 @pytest.fixture
