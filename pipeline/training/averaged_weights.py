@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from diffusers.training_utils import EMAModel
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from pipeline.training.state import Tensors
 
@@ -18,40 +18,44 @@ class AveragedWeights:
 
         Args:
             network: all its parameters are averaged.
-            decay: largest of an update. Without use_ema_warmup diffusers still warms up, by decay
-                min(decay, (1 + n)/(10 + n)) at update n: the window is a tenth of the training so
-                far, until `decay` caps it.
+            decay: largest of an update. Update n has min(decay, n/(n + 9)), so the first takes the
+                weights as they are: the window is a tenth of the training so far, until `decay`
+                caps it.
         """
         self.network = network
+        self.decay = decay
+        self.updates = 0  # how many there were
         self.names, self.parameters = zip(*network.named_parameters(), strict=True)
-        self._average = EMAModel(self.parameters, decay=decay, foreach=True)
+        self._average = [parameter.detach().clone() for parameter in self.parameters]
 
+    @torch.no_grad()
     def update(self) -> None:
         """Take in the weights after an optimiser step."""
-        self._average.step(self.parameters)
-
-    @property
-    def updates(self) -> int:
-        """How many there were."""
-        return self._average.optimization_step
+        self.updates += 1
+        decay = min(self.decay, self.updates / (self.updates + 9)) if self.updates > 1 else 0.0
+        get_ema_multi_avg_fn(decay)(self._average, self.parameters, self.updates)
 
     def tensors(self) -> Tensors:
         """The averages themselves, by name; they change with the next update."""
-        return dict(zip(self.names, self._average.shadow_params, strict=True))
+        return dict(zip(self.names, self._average, strict=True))
 
     @torch.no_grad()
     def restore(self, tensors: Tensors, updates: int) -> None:
         """Put back what `tensors` and `updates` gave."""
         for name, own in self.tensors().items():
             own.copy_(tensors[name])
-        self._average.optimization_step = updates
+        self.updates = updates
 
     @contextmanager
     def in_place(self) -> Iterator[nn.Module]:
         """The network with the averages as its weights, in evaluation mode."""
-        self._average.store(self.parameters)
-        self._average.copy_to(self.parameters)
+        weights = [parameter.detach().clone() for parameter in self.parameters]
+        self._put(self._average)
         try:
             yield self.network.eval()
         finally:
-            self._average.restore(self.parameters)
+            self._put(weights)
+
+    @torch.no_grad()
+    def _put(self, weights: list[torch.Tensor]) -> None:
+        torch._foreach_copy_(list(self.parameters), weights)

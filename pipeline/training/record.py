@@ -10,9 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from pipeline.io.atomic import write_text
 
 VAL_LOSS = "val_loss"
@@ -100,6 +97,10 @@ def write_curve(folder: Path, record: Record) -> None:
 
 
 def _draw_curve(path: Path, record: Record) -> None:
+    # here, since every training stage imports this module long before it draws
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
