@@ -5,38 +5,106 @@ code and diffusers name w = 1 + s. The weights add up to 1, and x₀ and v are a
 given x and t, so the same equation guides networks that predict x₀ or v.
 """
 
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from pipeline.io.memory import free_bytes
+from pipeline.io.params import Settings
 from pipeline.models.conditioning import null_condition
 
+KEPT_SHARE = 0.25  # of the free memory, for what a network computes once of its conditions
 
-def predict(
-    network: nn.Module, x: Tensor, timesteps: Tensor, condition: Tensor, guidance: float
-) -> tuple[Tensor, Tensor | None]:
-    """The network's guided prediction, and its raw variance channels if it has any.
 
-    Args:
-        network: maps (x N×C×H×W, timesteps N, condition N×K×H×W) to N×C×H×W, or to N×2C×H×W with
-            the variance in the last C channels.
-        x: noisy images, N×C×H×W.
-        timesteps: integer N, of the training process.
-        condition: N×K×H×W.
-        guidance: s of equation 3.12. At 0 the network runs once over N; otherwise once over 2N.
+class GuidanceInterval(Settings):
+    """Noise levels σ = √((1 − ᾱ)/ᾱ) at which guidance applies (Kynkäänniemi et al. 2024).
 
-    Returns:
-        Prediction N×C×H×W and variance N×C×H×W or None, float32. The variance is that of the
-        conditional pass: guidance is defined for the mean only.
+    At much noise guidance costs variety, at little it does nothing: outside the interval the
+    network runs on the condition alone, at half the cost.
     """
-    if guidance == 0:
-        prediction, variance = _split(network(x, timesteps, condition), x)
-        return prediction, variance
-    both = torch.cat([condition, null_condition(condition)])  # 2N×K×H×W
-    output = network(torch.cat([x, x]), torch.cat([timesteps, timesteps]), both)
-    prediction, variance = _split(output, x)
-    conditional, unconditional = prediction.chunk(2)  # N×C×H×W each
-    guided = (1 + guidance) * conditional - guidance * unconditional
-    return guided, None if variance is None else variance.chunk(2)[0]
+
+    above: float = Field(default=0.0, ge=0)
+    up_to: float | None = Field(default=None, gt=0)  # None = no limit
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> "GuidanceInterval":
+        if self.up_to is not None and self.up_to <= self.above:
+            raise ValueError(f"up_to above {self.above}: got {self.up_to}")
+        return self
+
+    def holds(self, noise_level: float) -> bool:
+        """Whether σ lies in it."""
+        return self.above < noise_level and (self.up_to is None or noise_level <= self.up_to)
+
+
+@runtime_checkable
+class KeepsConditions(Protocol):
+    """A network that computes once what depends on the condition alone."""
+
+    def keep(self, conditions: Sequence[Tensor], limit_bytes: int) -> Any:
+        """See `SpadeUNet.keep`; has `first()`, and may be passed in the condition's place."""
+
+
+class GuidedNetwork:
+    """A network's guided prediction for one batch of conditions, at any number of timesteps."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        condition: Tensor,
+        guidance: float,
+        interval: GuidanceInterval | None = None,
+    ) -> None:
+        """The network maps (x, timesteps, condition) to the channels of x, or to twice as many
+        with the variance in the last half.
+
+        Args:
+            network: see above; one that `keep`s is given each condition once.
+            condition: N×K×H×W, on the network's device.
+            guidance: s of equation 3.12.
+            interval: noise levels at which it applies; None = all.
+        """
+        self.network, self.guidance = network, guidance
+        self.interval = interval or GuidanceInterval()
+        is_guided = guidance > 0
+        null = null_condition(condition)
+        self._keeps = isinstance(network, KeepsConditions)
+        if self._keeps:
+            conditions = [condition, null[:1]] if is_guided else [condition]
+            limit_bytes = int(KEPT_SHARE * free_bytes(condition.device))
+            self._both = network.keep(conditions, limit_bytes)
+            self._alone = self._both.first()
+        else:
+            self._alone = condition
+            self._both = torch.cat([condition, null]) if is_guided else None  # 2N×K×H×W
+
+    def predict(
+        self, x: Tensor, timesteps: Tensor, noise_level: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """The prediction, and its raw variance channels if there are any.
+
+        Args:
+            x: noisy images, N×C×H×W.
+            timesteps: integer N, of the training process.
+            noise_level: σ of x. Within the interval the network runs once over 2N (or, if it
+                keeps conditions, over N under both), otherwise, as at guidance 0, once over N.
+
+        Returns:
+            Prediction N×C×H×W and variance N×C×H×W or None, float32. The variance is that of the
+            conditional pass: guidance is defined for the mean only.
+        """
+        if self.guidance == 0 or not self.interval.holds(noise_level):
+            return _split(self.network(x, timesteps, self._alone), x)
+        times = 1 if self._keeps else 2
+        inputs = x.repeat(times, 1, 1, 1), timesteps.repeat(times)
+        output = self.network(*inputs, self._both)  # 2N×…
+        prediction, variance = _split(output, x)
+        conditional, unconditional = prediction.chunk(2)  # N×C×H×W each
+        guided = (1 + self.guidance) * conditional - self.guidance * unconditional
+        return guided, None if variance is None else variance.chunk(2)[0]
 
 
 def _split(output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:

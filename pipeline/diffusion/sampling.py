@@ -3,8 +3,8 @@
 Samplers are schedulers of diffusers, each built so that it is right for any number of steps:
 `ddpm` (Ho et al. 2020; learned variance: Nichol & Dhariwal 2021) and `ddim` (Song et al. 2020) run
 on the respaced process, since diffusers' own spacings assume a divisor of T or miss the last
-timestep; `dpmsolver++` (Lu et al. 2022) is given its timesteps. All of them get x₀, clipped if so
-set, whatever the network predicts.
+timestep; `dpmsolver++` (Lu et al. 2022) is given its timesteps, `unipc` (Zhao et al. 2023) runs on
+the respaced process. All of them get x₀, clipped if so set, whatever the network predicts.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,16 @@ from typing import Literal
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    UniPCMultistepScheduler,
+)
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from pipeline.diffusion.guidance import predict
+from pipeline.diffusion.guidance import GuidanceInterval, GuidedNetwork
 from pipeline.diffusion.respacing import respaced_betas, respaced_timesteps, solver_timesteps
 from pipeline.diffusion.schedules import DiffusionSettings, make_betas, to_x0
 from pipeline.io.errors import UserError
@@ -45,10 +50,11 @@ def photo_space(conditions: Tensor) -> Space:
 class SamplerSettings(Settings):
     """How one image is drawn."""
 
-    sampler: Literal["ddpm", "ddim", "dpmsolver++"] = "dpmsolver++"
+    sampler: Literal["ddpm", "ddim", "dpmsolver++", "unipc"] = "dpmsolver++"
     steps: int = Field(default=20, ge=1)  # at most the training's timesteps
     spacing: Literal["even", "quadratic"] = "even"  # quadratic: more of the steps at little noise
     guidance: float = Field(default=0.0, ge=0)  # s of the thesis's equation 3.12; w = 1 + s
+    guidance_interval: GuidanceInterval = GuidanceInterval()
     eta: float = Field(default=0.0, ge=0, le=1)  # ddim only: 0 deterministic … 1 as noisy as ddpm
     clip: bool = True  # clip each predicted x₀ to the space's limits; latents have none
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast of the network
@@ -67,6 +73,8 @@ class UnguidedSamplerSettings(SamplerSettings):
     def _is_unguided(self) -> "UnguidedSamplerSettings":
         if self.guidance > 0:
             raise ValueError(f"guidance 0: there is no mask to guide by, got {self.guidance}")
+        if self.guidance_interval != GuidanceInterval():
+            raise ValueError("no guidance_interval: there is no mask to guide by")
         return self
 
 
@@ -156,10 +164,28 @@ def dpmsolver(alphas_cumprod: np.ndarray, settings: SamplerSettings) -> Sampler:
     return Sampler(timesteps, step)
 
 
+def unipc(alphas_cumprod: np.ndarray, settings: SamplerSettings) -> Sampler:
+    """UniPC (Zhao et al. 2023): second order with a corrector that costs no evaluation."""
+    timesteps = solver_timesteps(len(alphas_cumprod), settings.steps, settings.spacing)
+    scheduler = UniPCMultistepScheduler(
+        num_train_timesteps=settings.steps,
+        trained_betas=respaced_betas(alphas_cumprod, timesteps),
+        prediction_type="sample",
+        timestep_spacing="trailing",  # which is every timestep of the respaced process
+    )
+    scheduler.set_timesteps(settings.steps)
+
+    def step(i: int, x0: Tensor, variance: Tensor | None, x: Tensor, generators: list) -> Tensor:
+        return scheduler.step(x0, scheduler.timesteps[i], x).prev_sample
+
+    return Sampler(timesteps[::-1], step)
+
+
 SAMPLERS: dict[str, Callable[[np.ndarray, SamplerSettings], Sampler]] = {
     "ddpm": ddpm,
     "ddim": ddim,
     "dpmsolver++": dpmsolver,
+    "unipc": unipc,
 }
 
 
@@ -203,12 +229,13 @@ def draw(
     x = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(device)  # N×C×h×w
     was_training = network.training
     network.eval()
+    guided = GuidedNetwork(network, conditions, settings.guidance, settings.guidance_interval)
     try:
         for i, t in enumerate(sampler.timesteps):
+            signal, noise = alphas_cumprod[t].sqrt(), (1 - alphas_cumprod[t]).sqrt()
             timesteps = torch.full((len(x),), t, device=device)  # N
             with torch.autocast(device.type, torch.bfloat16, settings.precision == "bf16"):
-                output, variance = predict(network, x, timesteps, conditions, settings.guidance)
-            signal, noise = alphas_cumprod[t].sqrt(), (1 - alphas_cumprod[t]).sqrt()
+                output, variance = guided.predict(x, timesteps, float(noise / signal))
             x0 = to_x0(diffusion, output, x, signal, noise)
             x0 = _within(x0, space.limit) if settings.clip else x0
             x = sampler.step(i, x0, variance, x, generators)

@@ -6,7 +6,9 @@ The time embedding enters at a block's second norm only: SPADE(h, m)·(1 + scale
 """
 
 import math
+from collections.abc import Sequence
 
+import torch
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,6 +21,59 @@ def group_count(groups: int, channels: int) -> int:
     common divisor (48 channels, 32 groups asked: 16; 24 channels: 8).
     """
     return math.gcd(groups, channels)
+
+
+class KeptCondition:
+    """Several conditions of the same images, for many passes of one network without gradients.
+
+    γ and β depend on neither the image nor the timestep: each SPADE computes them at its first
+    pass, then finds them here, as long as they fit into a number of bytes. They are the same
+    bits, kept or computed anew.
+    """
+
+    def __init__(self, conditions: Sequence[Tensor], limit_bytes: int) -> None:
+        """`conditions`: each M×K×H×W for the N images, M = N, or 1 where all have the same."""
+        self.conditions = conditions
+        self.bytes_left = limit_bytes
+        self._kept: dict[tuple[SpadeNorm, int], tuple[Tensor, Tensor]] = {}
+
+    def first(self) -> "KeptCondition":
+        """The first condition alone; what is kept of it is shared."""
+        first = KeptCondition(self.conditions[:1], 0)
+        first._kept = self._kept
+        return first
+
+    def repeat(self, features: Tensor) -> Tensor:
+        """What the images have in common under all conditions: N×… once for each of them."""
+        times = len(self.conditions)
+        return features if times == 1 else torch.cat([features] * times)
+
+    def modulate(self, norm: "SpadeNorm", normalised: Tensor) -> Tensor:
+        """`normalised`·(1 + γ) + β under each condition, in place.
+
+        Args:
+            norm: whose γ and β.
+            normalised: images under the first condition, then under the next …: PN×C×h×w.
+        """
+        chunks = normalised.chunk(len(self.conditions))
+        for number, part in enumerate(chunks):
+            scale, shift = self._modulation(norm, number, normalised.shape[-2:])
+            part.mul_(scale).add_(shift)
+        return normalised
+
+    def _modulation(
+        self, norm: "SpadeNorm", number: int, size: torch.Size
+    ) -> tuple[Tensor, Tensor]:
+        """1 + γ and β under a condition."""
+        if (norm, number) in self._kept:
+            return self._kept[norm, number]
+        gamma, beta = norm.modulation(self.conditions[number], size)
+        found = gamma.add_(1), beta
+        needed = sum(tensor.nbytes for tensor in found)
+        if needed <= self.bytes_left:
+            self.bytes_left -= needed
+            self._kept[norm, number] = found
+        return found
 
 
 class SpadeNorm(nn.Module):
@@ -40,8 +95,10 @@ class SpadeNorm(nn.Module):
         hidden = functional.relu(self.shared(resized))  # N×hidden×h×w
         return self.gamma(hidden), self.beta(hidden)
 
-    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, features: Tensor, condition: Tensor | KeptCondition) -> Tensor:
         """Features N×channels×h×w, normalised and modulated."""
+        if isinstance(condition, KeptCondition):
+            return condition.modulate(self, self.norm(features))
         gamma, beta = self.modulation(condition, features.shape[-2:])
         return self.norm(features) * (1 + gamma) + beta
 
@@ -74,7 +131,9 @@ class SpadeResnetBlock(ResnetBlock2D):
         self.norm1 = SpadeNorm(in_channels, condition_channels, hidden, groups)
         self.norm2 = SpadeNorm(out_channels, condition_channels, hidden, groups)
 
-    def forward(self, features: Tensor, time_embedding: Tensor, condition: Tensor) -> Tensor:
+    def forward(
+        self, features: Tensor, time_embedding: Tensor, condition: Tensor | KeptCondition
+    ) -> Tensor:
         """Features N×in×h×w to N×out×h×w, or N×out×2h×2w for an up block."""
         hidden = self.nonlinearity(self.norm1(features, condition))
         if self.upsample is not None:

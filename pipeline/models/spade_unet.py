@@ -8,6 +8,8 @@ For small budgets the input may be pixel-unshuffled (Shi et al. 2016), image and
 network then works at 1/factor of the resolution and no pixel of the mask is lost to resizing.
 """
 
+from collections.abc import Sequence
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -20,7 +22,7 @@ from torch.nn import functional
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
-from pipeline.models.spade import EPSILON, SpadeResnetBlock, group_count
+from pipeline.models.spade import EPSILON, KeptCondition, SpadeResnetBlock, group_count
 
 IMAGE_CHANNELS = 3
 
@@ -186,26 +188,49 @@ class SpadeUNet(ModelMixin, ConfigMixin):
                 _zero(module.to_out[0])
         _zero(self.conv_out)
 
-    def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
+    def keep(self, conditions: Sequence[Tensor], limit_bytes: int) -> KeptCondition:
+        """Conditions for many passes without gradients; γ and β are then computed once.
+
+        Args:
+            conditions: each float M×K×H×W for the same N images; M = N, or 1 for all of them.
+            limit_bytes: memory that γ and β may take; what does not fit is computed at each pass.
+
+        Raises:
+            UserError: height or width is not divisible by the total stride.
+            ValueError: a condition's shape is not M×K×H×W.
+        """
+        factor = self.config.unshuffle
+        for condition in conditions:
+            self._check_condition(condition, (len(condition), *condition.shape[-2:]))
+        return KeptCondition(
+            [functional.pixel_unshuffle(condition, factor) for condition in conditions],
+            limit_bytes,
+        )
+
+    def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor | KeptCondition) -> Tensor:
         """Predict.
 
         Args:
             x: noisy images, float N×3×H×W.
             timesteps: integer N.
-            condition: float N×K×H×W.
+            condition: float N×K×H×W, or what `keep` made of P conditions for the N images: the
+                encoder, which sees none of them, then runs once for all.
 
         Returns:
             float N×3×H×W, or N×6×H×W with a learned variance: its last three channels are the
-            interpolation between log β̃ and log β, −1…1 (not clamped).
+            interpolation between log β̃ and log β, −1…1 (not clamped). With P conditions PN, all
+            images under the first, then all under the next.
 
         Raises:
             UserError: height or width is not divisible by the total stride.
             ValueError: the condition's shape is not N×K×H×W.
         """
-        self._check_shapes(x, condition)
+        _check_size(x.shape[-2:], self.total_stride)
         factor = self.config.unshuffle
+        if isinstance(condition, Tensor):
+            self._check_condition(condition, (len(x), *x.shape[-2:]))
+            condition = functional.pixel_unshuffle(condition, factor)  # N×Kf²×H/f×W/f
         x = functional.pixel_unshuffle(x, factor)  # N×3f²×H/f×W/f
-        condition = functional.pixel_unshuffle(condition, factor)  # N×Kf²×H/f×W/f
         time = self.time_embedding(self.time_features(timesteps).to(x.dtype))  # N×4·width
 
         hidden = self.conv_in(x)
@@ -213,24 +238,27 @@ class SpadeUNet(ModelMixin, ConfigMixin):
         for step in self.encoder:
             hidden = self._run(step, hidden, time)
             skips.append(hidden)
+        repeat = condition.repeat if isinstance(condition, KeptCondition) else _as_it_is
+        hidden, time = repeat(hidden), repeat(time)  # PN
         hidden = self._run(self.middle_in, hidden, time, condition)
         hidden = self.middle_attention(hidden)
         hidden = self._run(self.middle_out, hidden, time, condition)
         for step in self.decoder:
             if step.takes_skip:
-                hidden = torch.cat([hidden, skips.pop()], dim=1)
+                hidden = torch.cat([hidden, repeat(skips.pop())], dim=1)
             hidden = self._run(step, hidden, time, condition)
         hidden = self.conv_out(functional.silu(self.norm_out(hidden)))
         return functional.pixel_shuffle(hidden, factor)  # N×out×H×W
 
-    def _run(self, module: nn.Module, *inputs: Tensor) -> Tensor:
+    def _run(self, module: nn.Module, *inputs: Tensor | KeptCondition) -> Tensor:
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return self._gradient_checkpointing_func(module, *inputs)
         return module(*inputs)
 
-    def _check_shapes(self, x: Tensor, condition: Tensor) -> None:
-        _check_size(x.shape[-2:], self.total_stride)
-        expected = (x.shape[0], self.config.condition_channels, *x.shape[-2:])
+    def _check_condition(self, condition: Tensor, images: tuple[int, ...]) -> None:
+        """`images`: number, height and width of the images that it is for."""
+        _check_size(condition.shape[-2:], self.total_stride)
+        expected = (images[0], self.config.condition_channels, *images[1:])
         if tuple(condition.shape) != expected:
             raise ValueError(
                 f"condition: got shape {tuple(condition.shape)}, expected {expected} "
@@ -247,6 +275,10 @@ class _Step(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         return self.attention(self.block(*inputs))
+
+
+def _as_it_is(features: Tensor) -> Tensor:
+    return features
 
 
 def _attention(channels: int, head_channels: int, groups: int) -> Attention:

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.diffusion.guidance import predict
+from pipeline.diffusion.guidance import GuidanceInterval, GuidedNetwork
+from pipeline.models.spade_unet import NetworkSettings, build_network
 
 
 class Recorder(nn.Module):
@@ -18,6 +19,10 @@ class Recorder(nn.Module):
             x * 0.5 + condition.sum(dim=(1, 2, 3)).view(-1, 1, 1, 1) + timesteps.view(-1, 1, 1, 1)
         )
         return torch.cat([mean, 10 * mean], dim=1) if self.learned else mean
+
+
+def predict(network, x, timesteps, condition, guidance, interval=None, noise_level=1.0):
+    return GuidedNetwork(network, condition, guidance, interval).predict(x, timesteps, noise_level)
 
 
 @pytest.fixture
@@ -65,3 +70,59 @@ def test_a_wrong_number_of_channels_is_named(inputs):
 
     with pytest.raises(ValueError, match="got 4 channels, expected 3, or 6"):
         predict(FourChannels(), *inputs, guidance=0.0)
+
+
+@pytest.mark.parametrize(
+    ("noise_level", "guided"), [(0.1, False), (0.2, False), (0.3, True), (3.0, True), (3.1, False)]
+)
+def test_outside_its_interval_guidance_costs_nothing(inputs, noise_level, guided):
+    network = Recorder()
+    interval = GuidanceInterval(above=0.2, up_to=3.0)
+    prediction, _ = predict(network, *inputs, 0.5, interval, noise_level)
+    assert network.batches == [4 if guided else 2]
+    expected, _ = predict(Recorder(), *inputs, 0.5 if guided else 0.0)
+    assert torch.equal(prediction, expected)
+
+
+def test_an_interval_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"up_to above 0\.5: got 0\.5"):
+        GuidanceInterval(above=0.5, up_to=0.5)
+
+
+@pytest.mark.parametrize("free", [1 << 40, 40_000, 0])
+@torch.no_grad()
+def test_a_network_that_keeps_its_conditions_predicts_the_same(monkeypatch, free):
+    monkeypatch.setattr("pipeline.diffusion.guidance.free_bytes", lambda device: 4 * free)
+    settings = NetworkSettings(
+        width=8, multipliers=[1, 2], blocks=1, attention=[], spade_channels=4, groups=4
+    )
+    network = build_network(settings, 2, learns_variance=False, image_size=(8, 8)).eval()
+    generator = torch.Generator().manual_seed(0)
+    for weight in network.parameters():
+        weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
+    condition = torch.rand(3, 2, 8, 8, generator=generator)
+    guided = GuidedNetwork(network, condition, 0.5, GuidanceInterval(above=0.2))
+    for noise_level in (2.0, 1.0, 0.1):
+        x = torch.randn(3, 3, 8, 8, generator=generator)
+        times = torch.full((3,), 7)
+        got, _ = guided.predict(x, times, noise_level)
+        alone = network(x, times, condition)
+        expected = alone
+        if noise_level > 0.2:
+            expected = 1.5 * alone - 0.5 * network(x, times, torch.zeros_like(condition))
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_gamma_and_beta_are_computed_once(monkeypatch):
+    settings = NetworkSettings(
+        width=8, multipliers=[1], blocks=1, attention=[], spade_channels=4, groups=4
+    )
+    network = build_network(settings, 2, learns_variance=False, image_size=(8, 8)).eval()
+    guided = GuidedNetwork(network, torch.rand(2, 2, 8, 8), 0.5)
+    x, times = torch.randn(2, 3, 8, 8), torch.tensor([3, 3])
+    guided.predict(x, times, 1.0)
+    monkeypatch.setattr("pipeline.models.spade.SpadeNorm.modulation", None)
+    guided.predict(x, times, 1.0)
+    with pytest.raises(TypeError):
+        GuidedNetwork(network, torch.rand(2, 2, 8, 8), 0.5).predict(x, times, 1.0)

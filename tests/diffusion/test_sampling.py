@@ -68,6 +68,7 @@ def test_a_point_mass_is_recovered_exactly(sampler, prediction, steps):
         ("ddim", 0.0, 200, "mse"),
         ("ddim", 1.0, 1000, "mse"),
         ("dpmsolver++", 0.0, 40, "hybrid"),
+        ("unipc", 0.0, 40, "hybrid"),
     ],
 )
 def test_a_gaussian_is_recovered(sampler, eta, steps, loss, prediction):
