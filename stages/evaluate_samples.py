@@ -39,4 +39,4 @@ def _out_of_fold_scores() -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, lower="sampling.count or image.height")

@@ -57,4 +57,4 @@ def _look_at_pairs(params: dict[str, Any], settings: FilterSettings) -> dict[str
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, lower="filter.training.batch_size or filter.network.input_scale")

@@ -59,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, lower="sampling.batch_size or masks.diffusion.batch_size")

@@ -36,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, lower="mask_dm.<kind>.training.batch_size or mask_dm.<kind>.network.width")

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import grimp
@@ -94,6 +95,23 @@ def test_each_reader_reads_its_own_test_set_once_and_after_the_training(script, 
     assert trained.end_lineno < reading.lineno
     module = importlib.import_module(str(Path(script).with_suffix("")).replace("/", "."))
     assert getattr(module, reading.args[0].id) == Path(folder)
+
+
+def test_parameters_to_lower_for_want_of_memory_exist():
+    params = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+    named = {}
+    for path in (ROOT / "stages").glob("*.py"):
+        told = re.findall(r'run\(main, lower="(.+)"\)', path.read_text())
+        named |= {name: path.name for text in told for name in text.split(" or ")}
+    assert len(named) > 10
+    for name, script in named.items():
+        section = name.split(".")[0]
+        kinds = [k for k, v in params[section].items() if isinstance(v, dict) and "training" in v]
+        for kind in kinds if "<kind>" in name else [""]:
+            node = params
+            for part in name.replace("<kind>", kind).split("."):
+                assert part in node, f"{script}: {name}"
+                node = node[part]
 
 
 def test_every_stage_script_belongs_to_a_stage():

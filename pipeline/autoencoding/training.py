@@ -20,14 +20,15 @@ from pipeline.autoencoding.settings import (
     LatentLossSettings,
 )
 from pipeline.io.cores import total_cores
-from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
 from pipeline.models.autoencoder import Autoencoder
+from pipeline.training.divergence import check_loss
 from pipeline.training.grids import SAMPLES_FOLDER, spread, tile
 from pipeline.training.loop import run_steps
 from pipeline.training.order import Order
 from pipeline.training.record import VAL_LOSS, Record, write_curve
+from pipeline.training.sealed import newest_whole
 from pipeline.training.state import (
     STATE_FILE,
     Tensors,
@@ -94,11 +95,13 @@ class Trainer:
         """Train to the end and return the final state; the autoencoder has the final weights.
 
         Raises:
-            UserError: the loss is not a number, or the process was asked to stop.
+            UserError: the loss is not a number.
+            StoppedError: the process was asked to stop; its state is saved.
         """
         path = self.folder / STATE_FILE
-        if path.exists():
-            self._restore(read_state(path))
+        state = newest_whole(path, read_state)
+        if state is not None:
+            self._restore(state)
         elif self.is_new and self.autoencoder.kind == "vq":
             self._spread_codebook()
         run_steps(
@@ -126,11 +129,7 @@ class Trainer:
         reconstruction, terms = self._loss(step, batch)
         loss = torch.stack(list(terms.values())).sum()
         figures = {name: term.item() for name, term in terms.items()}
-        if not math.isfinite(loss.item()):
-            raise UserError(
-                f"training: the loss of step {step + 1} is {loss.item()} ({figures}), expected a "
-                "finite number; lower training.learning_rate or set training.clip_norm"
-            )
+        check_loss(loss.item(), figures)
         self.optimiser.zero_grad()
         loss.backward()
         if self.settings.clip_norm is not None:

@@ -1,13 +1,15 @@
 """The synthetic set: drawn pairs as files, and the folder `data/synthetic` made of them.
 
-A pair's files are written one by one into a store that outlives a killed run; its photo comes
-last, so a pair is finished as soon as its photo exists. The output folder is made of hard links
-to the store where the file system allows them.
+A pair's files are written one by one into a store that outlives a killed run; what is known of the
+pair comes last, with the hashes of the files before, so a pair is finished if these agree. The
+output folder is made of hard links to the store where the file system allows them.
 """
 
+import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +66,39 @@ def pair_id(index: int) -> str:
 
 
 def is_finished(store: Path, index: int) -> bool:
-    """Whether all files of the pair are in the store."""
-    return (store / f"images/{pair_id(index)}.png").exists()
+    """Whether all files of the pair are in the store, as they were written.
+
+    One that is torn or altered is told of; `store_pair` replaces it.
+    """
+    path = store / _facts_file(index)
+    if not path.exists():
+        return False
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = content.pop("files")
+        digest = content.pop("sha256")
+        whole = digest == _digest(content, files) and files == _hashes(store, files)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        whole = False
+    if not whole:
+        print(f"{store}: {pair_id(index)} is damaged; it is drawn again", flush=True)
+    return whole
 
 
 def read_pair(store: Path, index: int) -> SyntheticPair:
     """What is known of a finished pair."""
     content = json.loads((store / _facts_file(index)).read_text(encoding="utf-8"))
+    del content["files"], content["sha256"]
     return SyntheticPair(**{**content, "mask_rejected": tuple(content["mask_rejected"])})
+
+
+def _hashes(store: Path, files: Iterable[str]) -> dict[str, str]:
+    return {name: sha256_of(store / name) for name in files}
+
+
+def _digest(facts: dict[str, Any], files: dict[str, str]) -> str:
+    text = json.dumps([facts, files], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _facts_file(index: int) -> str:
@@ -86,7 +113,7 @@ def store_pair(
     silhouette: np.ndarray | None,
     classes: list[ClassInfo],
 ) -> None:
-    """Write a pair's files, the photo last.
+    """Write a pair's files, what is known of it last.
 
     Args:
         store: folder that outlives the run.
@@ -97,11 +124,14 @@ def store_pair(
         classes: background first; give the mask its colours.
     """
     files = pair.files()
-    write_json(store / _facts_file(pair.index), asdict(pair))
     write_mask(store / files["mask"], mask, [item.colour for item in classes])
     if silhouette is not None:
         write_silhouette(store / files["object"], silhouette)
     write_image(store / files["image"], image)
+    facts = asdict(pair) | {"mask_rejected": list(pair.mask_rejected)}  # as it is read back
+    hashes = _hashes(store, filter(None, files.values()))
+    content = {**facts, "files": hashes, "sha256": _digest(facts, hashes)}
+    write_json(store / _facts_file(pair.index), content)
 
 
 def write_synthetic_set(

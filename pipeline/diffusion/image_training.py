@@ -19,7 +19,7 @@ from pipeline.io.params import Settings
 from pipeline.io.seeding import derive_seed
 from pipeline.io.store import open_store
 from pipeline.models.conditioning import ConditionSettings, condition_channels
-from pipeline.training.state import STATE_FILE, read_state
+from pipeline.training.state import STATE_FILE, read_start
 
 
 def train_image_model(
@@ -75,7 +75,7 @@ def train_image_model(
             store.path,
             replace(extras, draw_grid=preview.grid, colour_divergence=check.measure),
         )
-        before = None if start is None else read_state(start / "state" / STATE_FILE).as_start()
+        before = None if start is None else read_start(start / "state" / STATE_FILE)
         state = trainer.run(before)
         if not trainer.accelerator.is_main_process:
             return

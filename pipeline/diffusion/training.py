@@ -24,9 +24,11 @@ from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
 from pipeline.training.averaged_weights import AveragedWeights
+from pipeline.training.divergence import check_loss
 from pipeline.training.grids import SAMPLES_FOLDER
 from pipeline.training.loop import run_steps
 from pipeline.training.record import VAL_LOSS, Record, write_curve
+from pipeline.training.sealed import newest_whole
 from pipeline.training.state import (
     STATE_FILE,
     Tensors,
@@ -131,10 +133,11 @@ class Trainer:
             start: what to begin from if `folder` holds no state yet; None = the new network.
 
         Raises:
-            UserError: the loss is not a number, or the process was asked to stop.
+            UserError: the loss is not a number.
+            StoppedError: the process was asked to stop; its state is saved.
         """
         path = self.folder / STATE_FILE
-        state = read_state(path) if path.exists() else start
+        state = newest_whole(path, read_state, self.accelerator.is_main_process) or start
         if state is not None:
             self._restore(state)
         self.accelerator.wait_for_everyone()  # nobody writes before all have read
@@ -155,8 +158,16 @@ class Trainer:
             path,
             self.settings.checkpoint_every_s,
             self.accelerator.is_main_process,
+            self._any_process,
         )
         return self._state()
+
+    def _any_process(self, is_asked: bool) -> bool:
+        """All processes stop after the same step, else some would wait for the others for ever."""
+        if self.accelerator.num_processes == 1:
+            return is_asked
+        flag = torch.tensor(float(is_asked), device=self.accelerator.device)
+        return self.accelerator.reduce(flag, reduction="sum").item() > 0
 
     def _step(self, step: int, batch: Batch) -> float:
         """One optimiser step; returns the loss over all processes."""
@@ -172,11 +183,7 @@ class Trainer:
             loss = loss + adversarial
             parts.append(adversarial)
         figures = self._mean_over_processes(loss, *parts)
-        if not math.isfinite(figures[0]):
-            raise UserError(
-                f"training: the loss of step {step + 1} is {figures[0]}, expected a finite number; "
-                "lower training.learning_rate, set training.clip_norm or use precision fp32"
-            )
+        check_loss(figures[0])
         self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)

@@ -1,33 +1,45 @@
-"""Writes that either happen whole or not at all.
+"""Writes that either happen whole or not at all, and last once they have happened.
 
 Files are written beside their target and renamed: an existing file is never changed in place,
-since it may be a hard link into DVC's cache.
+since it may be a hard link into DVC's cache. What a killed process leaves is locked by nobody
+(`pipeline.io.leftovers`) and removed by the next one that writes there.
 """
 
 import contextlib
+import errno
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.io import leftovers
+from pipeline.io.failures import writing
+
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` through a temporary file in the same folder; creates the folder."""
+    """Write `data` to `path` through a temporary file in the same folder; creates the folder.
+
+    Raises:
+        UserError: the disk is full, or the system refuses otherwise.
+    """
+    with writing(path, len(data)), replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file that takes the place of `path`, for good, if the block raises nothing.
+
+    The folder is made if there is none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    leftovers.sweep_files(path.parent)
+    with leftovers.temporary_file(path) as temporary:
+        yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
+        sync(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,25 +57,41 @@ def write_json(path: Path, content: Any) -> None:
 def output_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its place if the block ends without exception.
 
-    On an exception the temporary folder vanishes and `path` keeps what it had.
+    On an exception the temporary folder vanishes and `path` keeps what it had. Where a process was
+    killed between the two renames of a replacement, the next call puts the old folder back first.
+
+    Raises:
+        UserError: the disk is full, or the system refuses otherwise.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.writing-"))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        leftovers.sweep_folders(path)
+        with leftovers.temporary_folder(path, "writing") as work:
+            yield work
+            _sync_all(work)
+            if path.exists():
+                with leftovers.temporary_folder(path, "old") as old:
+                    os.replace(path, old / path.name)
+                    os.replace(work, path)
+            else:
+                os.replace(work, path)
+            sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of files, would survive a power loss."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.chmod(work, 0o777 & ~_umask())
-        yield work
-        if path.exists():
-            old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old-"))
-            os.replace(path, old / path.name)
-            os.replace(work, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(work, path)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot
+            raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _sync_all(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync(Path(root, name))
+        sync(Path(root))

@@ -1,53 +1,55 @@
 """The state of a segmenter's training as one safetensors file, so that it is whole or not there.
 
 Weights, optimiser and best weights are tensors named `weights/…`, `optimiser/…` and `best/…`; the
-learning curve and the counters are JSON in the header.
+learning curve and the counters are JSON in the header. See pipeline.training.sealed.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import safe_open
 
-from pipeline.io.atomic import write_bytes
-
-Tensors = dict[str, torch.Tensor]
+from pipeline.training.sealed import Tensors, read_sealed, write_sealed
 
 
 @dataclass
 class TrainingState:
-    """How far a training is; `curve` has one entry a validation."""
+    """How far a training is; `curve` has one entry a validation, NaN where it has no pairs."""
 
     step: int = 0
     seconds: float = 0.0
     best_step: int = -1
     best_value: float = -1.0
     curve: list[dict[str, float]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # of the steps since the last validation
 
 
 def save_state(path: Path, state: TrainingState, parts: dict[str, Tensors]) -> None:
-    """Write `state` and named groups of tensors; replaces what was there."""
+    """Write `state` and named groups of tensors; what was there is kept beside it.
+
+    Raises:
+        DivergedError: a tensor is not finite; nothing is written.
+        UserError: the system refuses to write.
+    """
     tensors = {
-        f"{part}/{name}": tensor.detach().cpu().contiguous()
-        for part, group in parts.items()
-        for name, tensor in group.items()
+        f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()
     }
-    header = {"state": json.dumps(asdict(state))}
-    write_bytes(path, safetensors.torch.save(tensors, metadata=header))
+    write_sealed(path, tensors, asdict(state))
 
 
 def load_state(path: Path) -> tuple[TrainingState, dict[str, Tensors]]:
-    """What `save_state` wrote."""
+    """What `save_state` wrote.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is not what was written.
+    """
+    tensors, content = read_sealed(path)
     parts: dict[str, Tensors] = {}
-    with safe_open(path, framework="pt") as file:
-        state = TrainingState(**json.loads(file.metadata()["state"]))
-        for key in file.keys():  # noqa: SIM118  (safe_open is no mapping)
-            part, name = key.split("/", 1)
-            parts.setdefault(part, {})[name] = file.get_tensor(key)
-    return state, parts
+    for key, tensor in tensors.items():
+        part, name = key.split("/", 1)
+        parts.setdefault(part, {})[name] = tensor
+    return TrainingState(**content), parts
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> Tensors:

@@ -20,9 +20,9 @@ from torch import nn
 from pipeline.data.augmentation import AugmentationSettings, transform_pair
 from pipeline.data.pairs import Pairs
 from pipeline.evaluation.overlap import defect_iou, reduce_score
-from pipeline.io.errors import UserError
+from pipeline.io.errors import StoppedError, UserError
 from pipeline.io.params import Settings
-from pipeline.io.progress import progress
+from pipeline.io.progress import Progress, progress
 from pipeline.io.seeding import derive_seed, numpy_rng
 from pipeline.models.segmenters import Architecture, NetworkSettings, Segmenter, build_segmenter
 from pipeline.segmentation.batches import batch_positions, steps_per_epoch
@@ -35,8 +35,9 @@ from pipeline.segmentation.checkpoint import (
 )
 from pipeline.segmentation.losses import LOSSES, LossName
 from pipeline.segmentation.prediction import count_pixels, predict, to_input
-
-SAVE_EVERY_S = 20.0
+from pipeline.training.divergence import DivergedError, check_loss, diverged
+from pipeline.training.interruption import Interruption
+from pipeline.training.sealed import Tensors, newest_whole
 
 
 class BudgetSettings(Settings):
@@ -58,6 +59,7 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=8, ge=2)
     budget: BudgetSettings
     validate_every_steps: int | None = Field(default=None, ge=1)  # None = after each epoch
+    checkpoint_every_s: float = Field(default=20.0, ge=0)  # 0 = after each step
     monitor: Literal["miou", "defect_iou"] = "miou"  # macro-imagewise, or pooled without background
 
 
@@ -97,7 +99,6 @@ def train_segmenter(
     seed: int,
     state_path: Path,
     what: str,
-    save_every_s: float = SAVE_EVERY_S,
 ) -> TrainedSegmenter:
     """Train with one seed, going on from `state_path` where an earlier run was killed.
 
@@ -109,13 +110,13 @@ def train_segmenter(
         seed: of initial weights, order, dropout and augmentation.
         state_path: file for the state; once finished it holds the best weights alone.
         what: name of the training in its progress line.
-        save_every_s: least time between two states, which are only written after a validation.
 
     Raises:
-        UserError: too few pairs, or weights that cannot be had.
+        UserError: too few pairs, weights that cannot be had, or a loss that is no number.
+        StoppedError: the process was asked to stop; its state is saved.
     """
     network = build_segmenter(architecture, network_settings, data.total_classes, seed)
-    return train_on(network, settings, data, seed, state_path, what, save_every_s)
+    return train_on(network, settings, data, seed, state_path, what)
 
 
 def train_on(
@@ -125,11 +126,10 @@ def train_on(
     seed: int,
     state_path: Path,
     what: str,
-    save_every_s: float = SAVE_EVERY_S,
 ) -> TrainedSegmenter:
     """Train `network` itself from the weights that it has; else as `train_segmenter`."""
     trainer = _Trainer(network, settings, data, seed, state_path)
-    trainer.run(what, save_every_s)
+    trainer.run(what)
     return trainer.result()
 
 
@@ -154,30 +154,47 @@ class _Trainer:
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.optimiser = make_optimiser(self.network, settings)
         self.state = TrainingState()
-        self.best: dict[str, torch.Tensor] = {}
-        if state_path.exists():
-            self._restore()
+        self.best: Tensors = {}
+        earlier = newest_whole(state_path, load_state)
+        if earlier is not None:
+            self._restore(*earlier)
 
-    def run(self, what: str, save_every_s: float) -> None:
-        """All steps that are left."""
+    def run(self, what: str) -> None:
+        """All steps that are left.
+
+        Raises:
+            UserError: the loss is not a number any more; the last good state is kept.
+            StoppedError: the process was asked to stop; its state is saved.
+        """
         started, saved = time.monotonic() - self.state.seconds, time.monotonic()
-        losses: list[float] = []
-        with progress(self.total_steps, what, initial=self.state.step) as bar:
+        saved_step = self.state.step
+        bar_of_steps = progress(self.total_steps, what, initial=saved_step)
+        with Interruption() as interruption, bar_of_steps as bar:
             while self.state.step < self.total_steps:
-                losses.append(self._train_step(self.state.step))
-                self.state.step += 1
-                bar.update(1)
-                if not self._validation_is_due():
-                    continue
-                scores = self._validate(float(np.mean(losses)))
-                bar.note(**{name: score for name, score in scores.items() if not np.isnan(score)})
-                losses.clear()
-                self.state.seconds = time.monotonic() - started
-                if self.state.step == self.total_steps:
-                    save_state(self.state_path, self.state, {"best": self.best})
-                elif time.monotonic() - saved >= save_every_s:
-                    self._save()
-                    saved = time.monotonic()
+                step = self.state.step
+                try:
+                    self._take_step(step, bar)
+                    self.state.seconds = time.monotonic() - started
+                    is_last = self.state.step == self.total_steps
+                    is_due = time.monotonic() - saved >= self.settings.checkpoint_every_s
+                    if is_last or is_due or interruption.asked:
+                        self._save()
+                        saved, saved_step = time.monotonic(), self.state.step
+                except DivergedError as error:
+                    raise diverged(step, error, self.state_path, saved_step) from None
+                if interruption.asked and not is_last:
+                    kept = f"{what}: the state after step {step + 1} of {self.total_steps} is saved"
+                    raise StoppedError(interruption.signal_or_term, kept)
+
+    def _take_step(self, step: int, bar: Progress) -> None:
+        """One step, with the validation if it is due after it."""
+        self.state.losses.append(self._train_step(step))
+        self.state.step += 1
+        bar.update(1)
+        if self._validation_is_due():
+            scores = self._validate(float(np.mean(self.state.losses)))
+            bar.note(**{name: score for name, score in scores.items() if not np.isnan(score)})
+            self.state.losses.clear()
 
     def result(self) -> TrainedSegmenter:
         """The best weights and the curve."""
@@ -198,6 +215,7 @@ class _Trainer:
             group["lr"] = self._learning_rate(step)
         self.network.train()
         loss = LOSSES[self.settings.loss](self.network(images), masks)
+        check_loss(loss.item())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -249,16 +267,16 @@ class _Trainer:
         }
 
     def _save(self) -> None:
-        parts = {
-            "weights": self.network.state_dict(),
-            "optimiser": optimiser_tensors(self.optimiser),
-            "best": self.best,
-        }
+        """Once finished, the best weights alone."""
+        parts = {"best": self.best}
+        if self.state.step < self.total_steps:
+            parts["weights"] = self.network.state_dict()
+            parts["optimiser"] = optimiser_tensors(self.optimiser)
         save_state(self.state_path, self.state, parts)
 
-    def _restore(self) -> None:
-        self.state, parts = load_state(self.state_path)
-        self.best = parts["best"]
+    def _restore(self, state: TrainingState, parts: dict[str, Tensors]) -> None:
+        self.state = state
+        self.best = parts.get("best", {})  # none before the first validation
         if self.state.step < self.total_steps:
             self.network.load_state_dict(parts["weights"])
             # plain SGD has nothing to restore

@@ -1,22 +1,30 @@
 """Being asked to stop (Ctrl-C, kill, a scheduler's time limit) without losing the step at hand."""
 
 import signal
-import threading
 from types import FrameType, TracebackType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from pipeline.io.errors import STOP_SIGNALS, give_back, take_over
 
 
 class Interruption:
-    """Context within which the first stop signal only sets `asked`; a second one acts as usual."""
+    """Context within which the first stop signal is only noted; a second one acts as usual."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.signal: int | None = None  # the one that came
         self._before: dict[int, object] = {}
 
+    @property
+    def asked(self) -> bool:
+        """Whether to stop."""
+        return self.signal is not None
+
+    @property
+    def signal_or_term(self) -> int:
+        """The signal that came; SIGTERM where another process was sent it."""
+        return signal.SIGTERM if self.signal is None else self.signal
+
     def __enter__(self) -> "Interruption":
-        if threading.current_thread() is threading.main_thread():  # signals reach no other
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._before = take_over(STOP_SIGNALS, self._note)
         return self
 
     def __exit__(
@@ -28,10 +36,9 @@ class Interruption:
         self._give_back()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.signal = number
         self._give_back()
 
     def _give_back(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        give_back(self._before)
         self._before = {}

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from pipeline.io.errors import UserError
+from pipeline.io.errors import StoppedError
 from pipeline.io.progress import progress
+from pipeline.training.divergence import DivergedError, diverged
 from pipeline.training.interruption import Interruption
 from pipeline.training.record import Record
 from pipeline.training.state import TrainingState
@@ -25,12 +26,13 @@ def run_steps(
     path: Path,
     checkpoint_every_s: float,
     is_main: bool = True,
+    any_process: Callable[[bool], bool] = bool,
 ) -> None:
     """Take the steps that `record` does not count as done yet.
 
     Args:
         take_step: takes the step of that number (from 0) with all that is due after it, counts it
-            in `record` and returns its loss.
+            in `record` and returns its loss; raises DivergedError as `check_loss` does.
         state: everything that the next step depends on.
         record: of the training; its seconds grow here.
         total_steps: of the whole training.
@@ -38,27 +40,34 @@ def run_steps(
             step, and when the process is asked to stop.
         checkpoint_every_s: 0 = after each step.
         is_main: of several processes one writes and shows progress.
+        any_process: whether one of the processes was asked to stop, from whether this one was.
 
     Raises:
-        UserError: the process was asked to stop; its state is saved.
+        UserError: the numbers are not finite any more; the last good state is kept.
+        StoppedError: a process was asked to stop; its state is saved.
     """
-    done = record.steps_done
+    saved_step = record.steps_done
     if is_main:
-        print(f"grids and curve appear in {path.parent}; starting at step {done}", flush=True)
+        print(f"grids and curve appear in {path.parent}; starting at step {saved_step}", flush=True)
     saved = time.monotonic()
-    shown = progress(total_steps, "training", done) if is_main else nullcontext()
+    shown = progress(total_steps, "training", saved_step) if is_main else nullcontext()
     with Interruption() as interruption, shown as bar:
-        for step in range(done, total_steps):
+        for step in range(saved_step, total_steps):
             began = time.monotonic()
-            loss = take_step(step)
-            record.seconds += time.monotonic() - began
-            if bar is not None:
-                bar.note(loss=loss)
-                bar.update()
-            is_due = time.monotonic() - saved >= checkpoint_every_s
-            is_last = step + 1 == total_steps
-            if is_main and (is_due or is_last or interruption.asked):
-                state().write(path)
-                saved = time.monotonic()
-            if interruption.asked and not is_last:
-                raise UserError(f"stopped after step {step + 1}; run again to continue")
+            try:
+                loss = take_step(step)
+                record.seconds += time.monotonic() - began
+                if bar is not None:
+                    bar.note(loss=loss)
+                    bar.update()
+                is_due = time.monotonic() - saved >= checkpoint_every_s
+                is_last = step + 1 == total_steps
+                is_asked = any_process(interruption.asked)
+                if is_main and (is_due or is_last or is_asked):
+                    state().write(path)
+                    saved, saved_step = time.monotonic(), step + 1
+            except DivergedError as error:
+                raise diverged(step, error, path, saved_step) from None
+            if is_asked and not is_last:
+                kept = f"the state after step {step + 1} of {total_steps} is saved"
+                raise StoppedError(interruption.signal_or_term, kept)

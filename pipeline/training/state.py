@@ -2,26 +2,22 @@
 
 Tensors: `weights/<name>`, `average/<name>` (EMA), `best/<monitor>/<name>` (EMA weights of the step
 that was the best by it), `optimiser/<name>/<exp_avg|exp_avg_sq|step>`, `adversary/<weights|
-optimiser>/…` of a discriminator. Metadata: the record of the training, the EMA's number of updates
-and the gradient scaler's state, as JSON.
+optimiser>/…` of a discriminator. Beside them as JSON: the record of the training, the EMA's number
+of updates and the gradient scaler's state. See pipeline.training.sealed for how it is kept whole.
 """
 
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.io.errors import UserError
 from pipeline.training.record import Record
+from pipeline.training.sealed import DamagedError, Tensors, read_sealed, write_sealed
 
 STATE_FILE = "state.safetensors"
-Tensors = dict[str, Tensor]
 
 
 @dataclass
@@ -47,7 +43,12 @@ class TrainingState:
         }
 
     def write(self, path: Path) -> None:
-        """Replace `path` by this state, atomically."""
+        """Replace `path` by this state, atomically; what it was is kept beside it.
+
+        Raises:
+            DivergedError: numbers of the state are not finite; nothing is written.
+            UserError: the system refuses to write.
+        """
         groups = {
             "weights": self.weights,
             "average": self.average,
@@ -56,7 +57,7 @@ class TrainingState:
             "adversary": self.adversary,
         }
         tensors = {
-            f"{group}/{name}": tensor.detach().contiguous()
+            f"{group}/{name}": tensor
             for group, members in groups.items()
             for name, tensor in members.items()
         }
@@ -65,12 +66,7 @@ class TrainingState:
             "scaler": self.scaler,
             "record": self.record.to_json(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.writing")
-        save_file(tensors, temporary, metadata={"state": json.dumps(content)})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_sealed(path, tensors, content)
 
     def as_start(self) -> "TrainingState":
         """The same model, average and optimiser with an empty record: where finetuning begins."""
@@ -89,27 +85,38 @@ def read_state(path: Path) -> TrainingState:
     """Read a state file, tensors on the CPU.
 
     Raises:
-        UserError: the file is missing or is no state of a training.
+        FileNotFoundError: there is none.
+        DamagedError: it is not what was written.
     """
     names = ("weights", "average", "best", "optimiser", "adversary")
     groups: dict[str, Tensors] = {name: {} for name in names}
+    tensors, content = read_sealed(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            content = json.loads(file.metadata()["state"])
-            for key in file.keys():  # noqa: SIM118 (a safetensors file is no mapping)
-                group, name = key.split("/", 1)
-                groups[group][name] = file.get_tensor(key)
-            record = Record.from_json(content["record"])
+        for key, tensor in tensors.items():
+            group, name = key.split("/", 1)
+            groups[group][name] = tensor
+        return TrainingState(
+            **groups,
+            average_updates=content["average_updates"],
+            scaler=content["scaler"],
+            record=Record.from_json(content["record"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{path}: not the state of a training: {error!r}") from None
+
+
+def read_start(path: Path) -> TrainingState:
+    """The final state of another stage's training, as one to begin from.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return read_state(path).as_start()
     except FileNotFoundError:
         raise UserError(f"{path}: not found; run the stage that trains this model first") from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not the state of a training: {error!r}") from None
-    return TrainingState(
-        **groups,
-        average_updates=content["average_updates"],
-        scaler=content["scaler"],
-        record=record,
-    )
+    except DamagedError as error:
+        raise UserError(f"{error}; run the stage that trains this model again") from None
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: list[str]) -> Tensors:

@@ -18,7 +18,7 @@ from pipeline.autoencoding.settings import (
 )
 from pipeline.autoencoding.training import Trainer
 from pipeline.data.augmentation import GeometricSettings
-from pipeline.io.errors import UserError
+from pipeline.io.errors import StoppedError, UserError
 from pipeline.models.autoencoder import AutoencoderNetworkSettings, build_autoencoder
 from pipeline.models.label_codes import label_code
 from pipeline.training.state import STATE_FILE, read_state
@@ -151,7 +151,7 @@ def test_stop_signal_saves_the_step_at_hand(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", signalled)
-        with pytest.raises(UserError, match="stopped after step 6; run again"):
+        with pytest.raises(StoppedError, match="the state after step 6 of"):
             photo_trainer(tmp_path / "stopped", checkpoint_every_s=1000.0).run()
     assert_same_state(photo_trainer(tmp_path / "stopped").run(), unbroken)
 
@@ -205,7 +205,7 @@ def test_loss_that_is_not_a_number_names_the_step(tmp_path, monkeypatch):
         return plain(self, step)
 
     monkeypatch.setattr(Trainer, "_step", poisoned)
-    with pytest.raises(UserError, match=r"the loss of step 5 is nan.*learning_rate"):
+    with pytest.raises(UserError, match=r"since step 5, the loss is nan.*learning_rate"):
         photo_trainer(tmp_path).run()
     assert read_state(tmp_path / STATE_FILE).record.steps_done == 4
 

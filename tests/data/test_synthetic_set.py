@@ -53,11 +53,31 @@ def test_the_set_is_what_was_stored(tmp_path, has_object):
         assert (folder / name).is_file()
 
 
-def test_a_pair_is_finished_with_its_photo(tmp_path):
+FILES = [f"{kind}/synthetic_000000.png" for kind in ("images", "masks", "objects")]
+
+
+@pytest.mark.parametrize("name", [*FILES, "facts/synthetic_000000.json"])
+def test_a_pair_is_finished_while_each_of_its_files_is_whole(tmp_path, capsys, name):
     fill(tmp_path, 1)
     assert is_finished(tmp_path, 0)
     assert not is_finished(tmp_path, 1)
-    (tmp_path / "images/synthetic_000000.png").unlink()
+    assert capsys.readouterr().out == ""  # not drawn yet is no damage
+    path = tmp_path / name
+    whole = path.read_bytes()
+    for size in (0, 1, len(whole) - 2):
+        path.write_bytes(whole[:size])
+        assert not is_finished(tmp_path, 0)
+    assert "synthetic_000000 is damaged; it is drawn again" in capsys.readouterr().out
+    path.unlink()
+    assert not is_finished(tmp_path, 0)
+    fill(tmp_path, 1)
+    assert is_finished(tmp_path, 0)
+
+
+def test_a_pair_with_altered_facts_is_not_finished(tmp_path):
+    fill(tmp_path, 1)
+    path = tmp_path / "facts/synthetic_000000.json"
+    path.write_text(path.read_text().replace('"seed": 100', '"seed": 101'))
     assert not is_finished(tmp_path, 0)
 
 

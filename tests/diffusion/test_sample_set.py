@@ -113,9 +113,9 @@ def test_an_interrupted_drawing_ends_in_the_same_bytes(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     draw_missing(make_job(8), whole)
     draw_missing(make_job(8), broken)
-    for index in (2, 3):  # killed within the first batch: no photo, perhaps a mask
-        (broken / f"images/synthetic_{index:06d}.png").unlink()
-    (broken / "masks/synthetic_000003.png").unlink()
+    for index in (2, 3):  # killed within the first batch: no facts, perhaps a photo
+        (broken / f"facts/synthetic_{index:06d}.json").unlink()
+    (broken / "images/synthetic_000003.png").unlink()
     assert draw_missing(make_job(8), broken) == 1
     assert contents(broken) == contents(whole)
 

@@ -28,7 +28,7 @@ from pipeline.diffusion.previews import PreviewSettings
 from pipeline.diffusion.schedules import DiffusionSettings
 from pipeline.diffusion.training import LOSS_PARTS, MEASURES, NO_EXTRAS, Extras, Trainer
 from pipeline.diffusion.training_settings import TrainingSettings
-from pipeline.io.errors import UserError
+from pipeline.io.errors import StoppedError, UserError
 from pipeline.io.images import sha256_of, write_image, write_mask, write_silhouette
 from pipeline.io.manifests import ClassInfo, write_classes, write_manifest
 from pipeline.models.conditioning import ConditionSettings
@@ -185,7 +185,7 @@ def test_stop_signal_saves_the_step_at_hand(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", signalled)
-        with pytest.raises(UserError, match="stopped after step 7; run again"):
+        with pytest.raises(StoppedError, match="the state after step 7 of 12 is saved"):
             trainer(tmp_path / "stopped", settings).run()
     assert read_state(tmp_path / "stopped" / STATE_FILE).record.steps_done == 7
     assert_same_state(trainer(tmp_path / "stopped", settings).run(), unbroken)
@@ -218,7 +218,7 @@ def test_loss_that_is_not_a_number_names_the_step(tmp_path):
         return plain(step, batch)
 
     broken._step = poisoned
-    with pytest.raises(UserError, match="the loss of step 5 is nan"):
+    with pytest.raises(UserError, match=r"since step 5, the loss is nan.*after step 4 is kept"):
         broken.run()
     state = read_state(tmp_path / STATE_FILE)
     assert state.record.steps_done == 4

@@ -1,6 +1,8 @@
 """A segmenter learns, is the same twice, and survives being killed."""
 
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ import torch
 
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.pairs import Pairs
-from pipeline.io.errors import UserError
+from pipeline.io.errors import StoppedError, UserError
 from pipeline.models.segmenters import NetworkSettings, build_segmenter
 from pipeline.segmentation import training
+from pipeline.segmentation.checkpoint import load_state
 from pipeline.segmentation.training import (
     BudgetSettings,
     TrainingData,
@@ -18,6 +21,7 @@ from pipeline.segmentation.training import (
     train_on,
     train_segmenter,
 )
+from pipeline.training.sealed import path_before
 
 # the smallest encoder there is; DeepLabv3+ also brings dropout
 NETWORK = NetworkSettings(encoder="tu-tf_mobilenetv3_small_minimal_100", encoder_weights=None)
@@ -45,7 +49,12 @@ def make_data(augmentation: AugmentationSettings | None = None) -> TrainingData:
 
 def settings(steps: int, **changes) -> TrainingSettings:
     budget = BudgetSettings(unit="steps", amount=steps)
-    defaults = {"learning_rate": 3e-3, "batch_size": 4, "validate_every_steps": 2}
+    defaults = {
+        "learning_rate": 3e-3,
+        "batch_size": 4,
+        "validate_every_steps": 2,
+        "checkpoint_every_s": 0,
+    }
     return TrainingSettings(budget=budget, **(defaults | changes))
 
 
@@ -58,7 +67,6 @@ def train(path, architecture="unet", steps=6, data=None, **changes):
         seed=3,
         state_path=path,
         what="test",
-        save_every_s=0,
     )
 
 
@@ -116,8 +124,59 @@ def test_killed_and_resumed_equals_unbroken(tmp_path, monkeypatch, optimiser, mo
         lambda trainer, step: steps_done.append(step) or train_step(trainer, step),
     )
     resumed = train(tmp_path / "broken", **options)
-    assert steps_done == list(range(killed_at // 2 * 2, 6))  # from the last validation
+    assert steps_done == list(range(killed_at, 6))
     assert_equal(resumed, unbroken)
+
+
+def test_a_stop_signal_saves_the_step_at_hand(tmp_path, monkeypatch):
+    """Between two validations, the first of which is yet to come."""
+    unbroken = train(tmp_path / "unbroken", validate_every_steps=3)
+    train_step = training._Trainer._train_step
+
+    def signalled(trainer, step):
+        if step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train_step(trainer, step)
+
+    options = {"validate_every_steps": 3, "checkpoint_every_s": 1000}
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Trainer, "_train_step", signalled)
+        with pytest.raises(StoppedError, match="test: the state after step 2 of 6 is saved"):
+            train(tmp_path / "stopped", **options)
+    assert_equal(train(tmp_path / "stopped", **options), unbroken)
+
+
+def test_a_damaged_state_gives_way_to_the_one_before(tmp_path, monkeypatch, capsys):
+    unbroken = train(tmp_path / "unbroken")
+    train_step = training._Trainer._train_step
+
+    def killed(trainer, step):
+        if step == 4:
+            raise KilledError
+        return train_step(trainer, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Trainer, "_train_step", killed)
+        with pytest.raises(KilledError):
+            train(tmp_path / "torn")
+    (tmp_path / "torn").write_bytes((tmp_path / "torn").read_bytes()[:-9])
+    assert load_state(path_before(tmp_path / "torn"))[0].step == 3
+    assert_equal(train(tmp_path / "torn"), unbroken)
+    assert "torn: damaged" in capsys.readouterr().out
+
+
+def test_a_loss_that_is_no_number_keeps_the_state_before(tmp_path, monkeypatch):
+    train_step = training._Trainer._train_step
+
+    def poisoned(trainer, step):
+        if step == 3:
+            next(trainer.network.parameters()).data.fill_(math.nan)
+        return train_step(trainer, step)
+
+    monkeypatch.setattr(training._Trainer, "_train_step", poisoned)
+    with pytest.raises(UserError, match=r"since step 4, the loss is nan.*after step 3 is kept in"):
+        train(tmp_path / "state")
+    assert load_state(tmp_path / "state")[0].step == 3
 
 
 def test_finished_training_is_not_repeated(tmp_path, monkeypatch):

@@ -6,20 +6,24 @@ import math
 import pytest
 import torch
 
-from pipeline.io.errors import UserError
+from pipeline.io.errors import StoppedError, UserError
 from pipeline.training.loop import run_steps
 from pipeline.training.record import Record, write_curve
-from pipeline.training.state import STATE_FILE, TrainingState, read_state
+from pipeline.training.sealed import DamagedError, write_sealed
+from pipeline.training.state import STATE_FILE, TrainingState, read_start, read_state
 
 LOSS_PARTS = ["loss_simple", "loss_vb"]
 
 
 def test_state_refuses_a_file_of_another_kind(tmp_path):
     path = tmp_path / STATE_FILE
-    with pytest.raises(UserError, match="not found"):
-        read_state(path)
+    with pytest.raises(UserError, match="not found; run the stage that trains"):
+        read_start(path)
     path.write_bytes(b"no safetensors")
-    with pytest.raises(UserError, match="not the state of a training"):
+    with pytest.raises(UserError, match=r"damaged.*; run the stage that trains this model again"):
+        read_start(path)
+    write_sealed(path, {}, {"whole": "but no training"})
+    with pytest.raises(DamagedError, match="not the state of a training"):
         read_state(path)
 
 
@@ -71,6 +75,35 @@ def test_loop_writes_each_state_and_takes_only_what_is_left(tmp_path):
     assert last.record.steps_done == 5
     assert last.weights["w"].item() == 3 + 4  # the steps before were not taken again
     assert last.record.seconds > 0
+
+
+def test_weights_that_are_not_finite_replace_no_state(tmp_path):
+    """The loss of the step that broke them was still a number."""
+    record = Record()
+    weight = torch.zeros(1)
+
+    def take_step(step):
+        weight.fill_(math.inf if step == 3 else step)
+        record.add_losses(float(step))
+        return float(step)
+
+    def state():
+        return TrainingState({"w": weight}, {}, {}, {}, 0, None, record)
+
+    with pytest.raises(UserError, match=r"since step 4, weights/w holds .* after step 3 is kept"):
+        run_steps(take_step, state, record, 5, tmp_path / STATE_FILE, checkpoint_every_s=0)
+    assert read_state(tmp_path / STATE_FILE).record.steps_done == 3
+
+
+def test_all_processes_stop_with_the_one_that_was_asked(tmp_path):
+    record = Record()
+    asked = iter([False, True])
+    with pytest.raises(StoppedError, match="stopped by SIGTERM; the state after step 2 of 5"):
+        run_steps(
+            *counting(record), record, 5, tmp_path / STATE_FILE, 1000,
+            any_process=lambda _: next(asked),
+        )  # fmt: skip
+    assert read_state(tmp_path / STATE_FILE).record.steps_done == 2
 
 
 def test_only_the_main_process_writes(tmp_path):

@@ -1,0 +1,122 @@
+"""How a stage ends: messages and exit codes."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.io.errors import StoppedError, UserError, run
+from pipeline.io.failures import writing
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch's, by name and text."""
+
+
+class SafetensorError(Exception):
+    """As that of safetensors."""
+
+
+def ending(error, lower=""):
+    """Exit code and message of a stage that raises `error`."""
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(main, lower)
+    return caught.value.code
+
+
+REFUSED = [
+    (
+        OSError(errno.ENOSPC, "", "/tmp/out/x.png"),
+        r"/tmp/out/x\.png: the disk is full \(.* MB free",
+    ),
+    (OSError(errno.EDQUOT, "", "/x"), "/x: the disk quota is used up"),
+    (PermissionError(errno.EACCES, "", "/x"), "/x: no permission; give this user access"),
+    (OSError(errno.EROFS, "", "/x"), "/x: the file system is read-only"),
+    (OSError(errno.EMFILE, "", "/x"), r"/x: too many open files .* \(ulimit -n\)"),
+    (SafetensorError("I/O error: full (os error 28)"), "the disk is full"),
+    (MemoryError(), "too little memory .*; lower a.b or c.d, or end other programs"),
+    (OutOfMemoryError("CUDA out of memory. Tried 9 GiB\nMore"), r"\(CUDA out of memory\. Tried 9"),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "lower a.b or c.d"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), "too little memory"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), REFUSED)
+def test_what_the_system_refuses_is_told_in_one_line(error, message, capsys):
+    assert ending(error, "a.b or c.d") == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert re.match(f"error: .*{message}", told), told
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("shape"), OSError("no number")])
+def test_a_mistake_of_the_program_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        run(lambda: (_ for _ in ()).throw(error))
+
+
+def test_writing_tells_what_is_needed(tmp_path):
+    with (
+        pytest.raises(UserError, match=r"x: the disk is full \(7\.0 MB needed, .* MB free\)"),
+        writing(tmp_path / "x", 7_000_000),
+    ):
+        raise OSError(errno.ENOSPC, "no name")
+    with pytest.raises(KeyError), writing(tmp_path / "x"):
+        raise KeyError
+
+
+def test_being_stopped_is_no_error_and_has_the_codes_of_shells(capsys):
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        assert ending(StoppedError(number, "step 3 is saved")) == code
+        name = signal.Signals(number).name
+        assert capsys.readouterr().err == (
+            f"stopped by {name}; step 3 is saved, run the same command again to go on\n"
+        )
+
+
+SCRIPT = """
+import signal, sys
+from pathlib import Path
+from pipeline.io.atomic import output_folder
+from pipeline.io.errors import run
+def main():
+    with output_folder(Path(sys.argv[1])) as folder:
+        print("there", flush=True)
+        signal.pause()
+run(main)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_process_gives_up_its_temporary_folder(tmp_path, number, code):
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "out")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "there\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        told = process.communicate(timeout=30)[1]
+    assert process.returncode == code
+    assert told.startswith("stopped by SIG") and "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ignored_signal_stays_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as nohup does
+    try:
+        run(lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
