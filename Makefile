@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format preset study
+.PHONY: help repro test lint format preset study chaos
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ repro: $(READY)  ## render or fetch the data set, train, sample, compare, report
 
 test: $(READY)  ## unit tests and one run of the smoke preset in a temporary clone
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+chaos: $(READY)  ## kill every stage at random moments; are its outs those of an unbroken run?
+	$(BIN)/python -m benchmarks.chaos --kills $(or $(KILLS),50) --seed $(or $(SEED),0)
 
 lint: $(READY)  ## style, formatting and the direction of imports
 	$(BIN)/ruff check

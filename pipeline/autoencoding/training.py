@@ -105,7 +105,8 @@ class Trainer:
         elif self.is_new and self.autoencoder.kind == "vq":
             self._spread_codebook()
         run_steps(
-            self._take_step,
+            self._step,
+            self._follow_up,
             self._state,
             self.record,
             self.settings.max_steps,
@@ -113,11 +114,6 @@ class Trainer:
             self.settings.checkpoint_every_s,
         )
         return self._state()
-
-    def _take_step(self, step: int) -> float:
-        loss = self._step(step)
-        self._follow_up()
-        return loss
 
     def _step(self, step: int) -> float:
         """One optimiser step of the autoencoder, and of the discriminator; returns the loss."""

@@ -145,13 +145,9 @@ class Trainer:
         done = self.record.steps_done
         batches = self.source.batches(done, self.total_steps, ahead=on_gpu)
 
-        def take_step(step: int) -> float:
-            loss = self._step(step, next(batches))
-            self._follow_up()
-            return loss
-
         run_steps(
-            take_step,
+            lambda step: self._step(step, next(batches)),
+            self._follow_up,
             self._state,
             self.record,
             self.total_steps,

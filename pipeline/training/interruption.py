@@ -1,9 +1,11 @@
 """Being asked to stop (Ctrl-C, kill, a scheduler's time limit) without losing the step at hand."""
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-from pipeline.io.errors import STOP_SIGNALS, give_back, take_over
+from pipeline.io.errors import STOP_SIGNALS, StoppedError, give_back, take_over
 
 
 class Interruption:
@@ -12,6 +14,18 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None  # the one that came
         self._before: dict[int, object] = {}
+        self._raises = False
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Context within which a stop signal raises StoppedError, also one that came before."""
+        self._raises = True
+        try:
+            if self.signal is not None:
+                raise StoppedError(self.signal)
+            yield
+        finally:
+            self._raises = False
 
     @property
     def asked(self) -> bool:
@@ -38,6 +52,8 @@ class Interruption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         self._give_back()
+        if self._raises:
+            raise StoppedError(number)
 
     def _give_back(self) -> None:
         give_back(self._before)

@@ -20,6 +20,7 @@ from pipeline.training.state import TrainingState
 
 def run_steps(
     take_step: Callable[[int], float],
+    follow_up: Callable[[], None],
     state: Callable[[], TrainingState],
     record: Record,
     total_steps: int,
@@ -31,8 +32,10 @@ def run_steps(
     """Take the steps that `record` does not count as done yet.
 
     Args:
-        take_step: takes the step of that number (from 0) with all that is due after it, counts it
-            in `record` and returns its loss; raises DivergedError as `check_loss` does.
+        take_step: takes the step of that number (from 0), counts it in `record` and returns its
+            loss; raises DivergedError as `check_loss` does.
+        follow_up: does all that is due after the last step (evaluation, grids). It changes nothing
+            but `record` and the best weights, and is done anew if it is stopped.
         state: everything that the next step depends on.
         record: of the training; its seconds grow here.
         total_steps: of the whole training.
@@ -51,11 +54,27 @@ def run_steps(
         print(f"grids and curve appear in {path.parent}; starting at step {saved_step}", flush=True)
     saved = time.monotonic()
     shown = progress(total_steps, "training", saved_step) if is_main else nullcontext()
+
+    def finish_step() -> None:
+        """Follow up; a long evaluation does not keep a stop signal waiting."""
+        before = state().before_follow_up()
+        try:
+            with interruption.at_once() if is_main else nullcontext():
+                follow_up()
+                record.follow_up_due = False
+        except StoppedError:
+            before.write(path)
+            any_process(True)
+            raise _stopped(interruption, before.record.steps_done, total_steps) from None
+
     with Interruption() as interruption, shown as bar:
+        if record.follow_up_due:
+            finish_step()
         for step in range(saved_step, total_steps):
             began = time.monotonic()
             try:
                 loss = take_step(step)
+                finish_step()
                 record.seconds += time.monotonic() - began
                 if bar is not None:
                     bar.note(loss=loss)
@@ -69,5 +88,9 @@ def run_steps(
             except DivergedError as error:
                 raise diverged(step, error, path, saved_step) from None
             if is_asked and not is_last:
-                kept = f"the state after step {step + 1} of {total_steps} is saved"
-                raise StoppedError(interruption.signal_or_term, kept)
+                raise _stopped(interruption, step + 1, total_steps)
+
+
+def _stopped(interruption: Interruption, steps_done: int, total_steps: int) -> StoppedError:
+    kept = f"the state after step {steps_done} of {total_steps} is saved"
+    return StoppedError(interruption.signal_or_term, kept)

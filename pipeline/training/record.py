@@ -6,7 +6,7 @@ averaged over an epoch, a validation loss, every N steps) and what SynthSet choo
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Record:
     parts: list[str] = field(default_factory=list)  # names of the terms that the loss consists of
     measures: list[str] = field(default_factory=lambda: [VAL_LOSS])  # taken now and then
     steps_done: int = 0
+    follow_up_due: bool = False  # stopped before what is due after the last step was done
     seconds: float = 0.0
     curve: list[list[float | None]] = field(default_factory=list)  # rows in the order of `columns`
     window: list[list[float]] = field(default_factory=list)  # losses of the steps since that row
@@ -54,6 +55,12 @@ class Record:
         """
         best = {monitor: Best(**entry) for monitor, entry in content["best"].items()}
         return cls(**{**content, "best": best})
+
+    def copy(self) -> "Record":
+        """Of its own from here on; rows that are written never change."""
+        lists = {"curve": self.curve, "window": self.window, "epoch_losses": self.epoch_losses}
+        copied = {name: list(items) for name, items in lists.items()}
+        return replace(self, **copied, best=dict(self.best))
 
     def add_losses(self, loss: float, *parts: float) -> None:
         """Count one finished step: the loss, then its terms in the order of `parts`."""

@@ -6,7 +6,7 @@ optimiser>/…` of a discriminator. Beside them as JSON: the record of the train
 of updates and the gradient scaler's state. See pipeline.training.sealed for how it is kept whole.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,11 @@ class TrainingState:
             "record": self.record.to_json(),
         }
         write_sealed(path, tensors, content)
+
+    def before_follow_up(self) -> "TrainingState":
+        """This state, whatever becomes of record and best weights, which a follow-up changes."""
+        record = replace(self.record.copy(), follow_up_due=True)
+        return replace(self, best=dict(self.best), record=record)
 
     def as_start(self) -> "TrainingState":
         """The same model, average and optimiser with an empty record: where finetuning begins."""

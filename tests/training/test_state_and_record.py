@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -60,7 +63,7 @@ def counting(record, at=math.inf):
     def state():
         return TrainingState({"w": weight}, {}, {}, {}, 0, None, record)
 
-    return take_step, state
+    return take_step, lambda: None, state
 
 
 def test_loop_writes_each_state_and_takes_only_what_is_left(tmp_path):
@@ -91,7 +94,9 @@ def test_weights_that_are_not_finite_replace_no_state(tmp_path):
         return TrainingState({"w": weight}, {}, {}, {}, 0, None, record)
 
     with pytest.raises(UserError, match=r"since step 4, weights/w holds .* after step 3 is kept"):
-        run_steps(take_step, state, record, 5, tmp_path / STATE_FILE, checkpoint_every_s=0)
+        run_steps(
+            take_step, lambda: None, state, record, 5, tmp_path / STATE_FILE, checkpoint_every_s=0
+        )
     assert read_state(tmp_path / STATE_FILE).record.steps_done == 3
 
 
@@ -104,6 +109,39 @@ def test_all_processes_stop_with_the_one_that_was_asked(tmp_path):
             any_process=lambda _: next(asked),
         )  # fmt: skip
     assert read_state(tmp_path / STATE_FILE).record.steps_done == 2
+
+
+def test_a_long_follow_up_is_broken_off_and_done_anew(tmp_path):
+    """What it had changed by then is forgotten."""
+    path = tmp_path / STATE_FILE
+
+    def train(record, best, is_stopped):
+        take_step, _, state = counting(record)
+
+        def follow_up():
+            record.close_window(0, {}, 0.1)
+            best[f"every/{record.steps_done}"] = torch.ones(1)
+            if is_stopped and record.steps_done == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise AssertionError("it went on")
+            record.is_best("every", None)
+
+        def whole_state():
+            return replace(state(), best=best)
+
+        run_steps(take_step, follow_up, whole_state, record, 5, path, checkpoint_every_s=1000)
+        return read_state(path)
+
+    unbroken = train(Record(), {}, is_stopped=False)
+    with pytest.raises(StoppedError, match="the state after step 3 of 5 is saved"):
+        train(Record(), {}, is_stopped=True)
+    stopped = read_state(path)
+    assert stopped.record.follow_up_due
+    assert len(stopped.record.curve) == len(stopped.best) == 2
+    resumed = train(stopped.record, stopped.best, is_stopped=False)
+    assert resumed.best.keys() == unbroken.best.keys()
+    ours, theirs = resumed.record.to_json(), unbroken.record.to_json()
+    assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
 
 
 def test_only_the_main_process_writes(tmp_path):
