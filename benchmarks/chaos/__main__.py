@@ -15,7 +15,7 @@ from benchmarks.chaos import dvc_kills, kills, pages, small_disk
 from benchmarks.chaos.workplace import ROOT, make_workplace, read_steps
 from pipeline.io.errors import UserError, run
 
-OUT = ROOT / "docs" / "results" / "chaos"
+OUT = ROOT / "docs" / "results"
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """`dvc repro` killed with the stage that it runs, and killed alone, so that the stage lives on."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from benchmarks.chaos.kills import SIGNALS
 from benchmarks.chaos.workplace import Step, Workplace
 from pipeline.io.errors import UserError
 
-STAGES = ("train-image-dm", "sample", "train-mask-dm", "train-superres")  # long ones, in turn
+STAGES = ("train-image-dm", "train-superres", "train-autoencoder", "train-mask-dm")  # in turn
 STARTING_S = 12.0  # DVC's own start with that of the stage, about
 WORKING_S = 6.0
 
@@ -39,7 +40,6 @@ def run_killed(place: Workplace, steps: list[Step], total: int, seed: int) -> li
         seed: decides signals and moments.
     """
     rng = np.random.default_rng([seed, 1])
-    _dvc(place, "commit", "--force", "--quiet")
     kills = []
     for number in range(total):
         [step] = [s for s in steps if s.name == STAGES[number % len(STAGES)]]
@@ -64,7 +64,9 @@ def _killed(place: Workplace, step: Step, rng: np.random.Generator) -> DvcKill:
     told = (
         "was done before the kill" if not struck.was_stopped else f"done in {again.seconds:.0f} s"
     )
-    return DvcKill(step.name, f"dvc and stage, {number.name}", blow.after_s, struck.code, told)
+    return DvcKill(
+        step.name, f"dvc and stage, {number.name}", round(blow.after_s, 1), struck.code, told
+    )
 
 
 def _orphaned(place: Workplace, step: Step) -> DvcKill:
@@ -81,7 +83,9 @@ def _orphaned(place: Workplace, step: Step) -> DvcKill:
     after_s = time.monotonic() - began
     process.send_signal(signal.SIGKILL)
     process.wait()
+    os.kill(owner, signal.SIGSTOP)  # else it might end before the second one has started
     second = run_attempt(step.command, place)
+    os.kill(owner, signal.SIGCONT)
     refused = f"already running as process {owner}" in second.output
     if not refused or second.code != 1:
         raise UserError(f"{step.name}: ran beside process {owner}:\n{second.output[-2000:]}")
@@ -89,7 +93,7 @@ def _orphaned(place: Workplace, step: Step) -> DvcKill:
         time.sleep(0.1)
     _finished(place, step)
     told = "a second process was refused, naming the first"
-    return DvcKill(step.name, "dvc alone, SIGKILL", after_s, process.returncode, told)
+    return DvcKill(step.name, "dvc alone, SIGKILL", round(after_s, 1), process.returncode, told)
 
 
 def _working(place: Workplace, step: Step) -> int | None:
@@ -114,10 +118,3 @@ def _finished(place: Workplace, step: Step) -> Attempt:
     if attempt.code != 0:
         raise UserError(f"dvc repro {step.name}: failed by itself:\n{attempt.output[-3000:]}")
     return attempt
-
-
-def _dvc(place: Workplace, *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=place.folder, env=place.environment(),
-        check=True, capture_output=True,
-    )  # fmt: skip

@@ -25,7 +25,7 @@ def write_kills(
     different: list[str],
     seconds: float,
 ) -> None:
-    """Write chaos.md and chaos.csv, and print the table."""
+    """Write chaos.md and chaos/kills.csv, and print the table."""
     kills = pd.DataFrame([asdict(kill) for story in stories for kill in story.kills])
     by_stage = pd.DataFrame([_of_stage(story, unbroken[story.step.name]) for story in stories])
     soft = kills[(kills["signal"] != "SIGKILL") & kills["in_work"]]
@@ -55,10 +55,10 @@ def write_kills(
             as_markdown(by_stage),
             "\n`dvc repro` itself killed, and brought to its end by the next one:\n",
             as_markdown(pd.DataFrame([asdict(kill) for kill in by_dvc])),
-            "\nEach kill: [chaos.csv](chaos.csv).",
+            "\nEach kill: [kills.csv](chaos/kills.csv).",
         ]
     )
-    write_text(out / "chaos.csv", kills.to_csv(index=False))
+    write_text(out / "chaos" / "kills.csv", kills.to_csv(index=False))
     write_text(out / KILLS, text + "\n")
     print(as_markdown(by_stage))
     print("\n".join(facts))
@@ -86,7 +86,7 @@ def _work_lost(story: Story, unbroken: Attempt) -> str:
 
 
 def write_disk(out: Path, cases: list[Case], seconds: float) -> None:
-    """Write full-disk.md and full-disk.csv, and print what failed to fail cleanly."""
+    """Write full-disk.md and chaos/full-disk.csv, and print what failed to fail cleanly."""
     table = pd.DataFrame([asdict(case) for case in cases])
     clean = table["is_clean"] & (table["exit_code"] == 1)
     asked = table[table["full"] == "out"]
@@ -116,10 +116,10 @@ def write_disk(out: Path, cases: list[Case], seconds: float) -> None:
             as_markdown(shown),
             "\nWhat train-image-dm says:\n",
             *(f"    {line}" for line in example),
-            "\nAll messages: [full-disk.csv](full-disk.csv).",
+            "\nAll messages: [full-disk.csv](chaos/full-disk.csv).",
         ]
     )
-    write_text(out / "full-disk.csv", table.to_csv(index=False))
+    write_text(out / "chaos" / "full-disk.csv", table.to_csv(index=False))
     write_text(out / DISK, text + "\n")
     print(as_markdown(shown))
     print("\n".join(facts))

@@ -74,10 +74,10 @@ def _refusal(code: int, path: Path | None, needed_bytes: int | None = None) -> s
     figures = []
     if code in FULL:
         if needed_bytes is not None:
-            figures.append(f"{_megabytes(needed_bytes)} needed")
+            figures.append(f"{_size(needed_bytes)} needed")
         free = _free_bytes(path or Path.cwd())
         if free is not None:
-            figures.append(f"{_megabytes(free)} free")
+            figures.append(f"{_size(free)} free")
     noted = f" ({', '.join(figures)})" if figures else ""
     return f"{path or Path.cwd()}: {happened}{noted}; {remedy}"
 
@@ -102,5 +102,5 @@ def _free_bytes(path: Path) -> int | None:
     return None
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _size(total_bytes: int) -> str:
+    return f"{total_bytes / 1e6:,.1f} MB" if total_bytes >= 1e6 else f"{total_bytes / 1e3:.1f} kB"
