@@ -30,6 +30,7 @@ def main() -> None:
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as scratch:
         first = make_workplace(Path(scratch, "unbroken").resolve())
+        second = make_workplace(Path(scratch, "killed").resolve())  # now: sources may be edited
         steps = read_steps(first.folder)
         if not arguments.kills - len(steps) >= 0:
             raise UserError(f"--kills: got {arguments.kills}, expected {len(steps)} (one a stage)")
@@ -39,7 +40,6 @@ def main() -> None:
             cases = small_disk.run_full(first, steps, Path(scratch), arguments.seed)
             pages.write_disk(arguments.out, cases, time.monotonic() - start)
             return
-        second = make_workplace(Path(scratch, "killed").resolve())
         stories = kills.run_killed(second, steps, unbroken, arguments.kills, arguments.seed)
         outcome = _compare(expected, second.hashes(steps)), second.leftovers()
         shutil.rmtree(first.folder)

@@ -59,7 +59,11 @@ def run_attempt(command: list[str], place: Workplace, blow: Blow | None = None) 
             start_new_session=True,
             preexec_fn=_hear_signals,
         )
-        began, struck = _watch(process, place, blow, start)
+        try:
+            began, struck = _watch(process, place, blow, start)
+        except BaseException:  # Ctrl-C does not reach another session
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         seconds = time.monotonic() - start
         output.seek(0)
         return Attempt(
@@ -87,7 +91,6 @@ def _watch(
                 os.killpg(process.pid, blow.number)
                 struck = now
         if now > LONGEST_S or (struck is not None and now - struck > PATIENCE_S):
-            os.killpg(process.pid, signal.SIGKILL)
             raise TimeoutError(f"{process.args}: not ended {now:.0f} s after its start")
         time.sleep(POLL_S)
     return began, struck

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 SUFFIX = ".tmp"
 _swept: set[Path] = set()  # folders that this process has looked through
@@ -35,7 +36,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def temporary_folder(path: Path, purpose: str) -> Iterator[Path]:
+def temporary_folder(path: Path, purpose: Literal["writing", "old"]) -> Iterator[Path]:
     """An empty locked folder beside `path`; gone afterwards, unless it was renamed."""
 
     def make() -> Path:
@@ -65,11 +66,14 @@ def sweep_folders(path: Path) -> None:
 
     If a process was killed while it replaced `path`, the old one is put back.
     """
-    for item in sorted(path.parent.glob(f".{path.name}.*-*")):  # `old` before `writing`
+    for item in sorted(path.parent.iterdir()):
+        is_old = item.name.startswith(f".{path.name}.old-")
+        if not (is_old or item.name.startswith(f".{path.name}.writing-")):
+            continue
         with _if_abandoned(item) as is_abandoned:
             if not is_abandoned:
                 continue
-            if (item / path.name).exists() and ".old-" in item.name and not path.exists():
+            if is_old and (item / path.name).exists() and not path.exists():
                 os.replace(item / path.name, path)
             shutil.rmtree(item, ignore_errors=True)
 

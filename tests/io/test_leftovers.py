@@ -79,12 +79,19 @@ def test_what_is_still_written_to_is_left_alone(tmp_path):
 def test_a_killed_output_leaves_a_folder_that_the_next_one_removes(tmp_path):
     killed_while(fill_for_ever, tmp_path / "out")
     assert len(names(tmp_path)) == 1
-    with output_folder(tmp_path / "another") as folder:  # no business of it
-        (folder / "file").touch()
+    killed_while(fill_for_ever, tmp_path / "out.more")
+    with output_folder(tmp_path / "out.more"):  # no business of the other
+        pass
     assert len(names(tmp_path)) == 2
     with output_folder(tmp_path / "out"):
         pass
-    assert names(tmp_path) == ["another", "out"]
+    assert names(tmp_path) == ["out", "out.more"]
+
+
+def test_half_an_output_is_not_put_in_its_place(tmp_path):
+    killed_while(fill_for_ever, tmp_path / "file")  # which holds something of its own name
+    leftovers.sweep_folders(tmp_path / "file")
+    assert names(tmp_path) == []
 
 
 def test_a_replacement_killed_half_way_is_undone(tmp_path):
