@@ -117,7 +117,7 @@ def _fail(
         needed_bytes=needed_bytes,
         exit_code=attempt.code,
         message=message.replace(str(disk), "<disk>"),
-        is_clean=message != "" and "Traceback" not in attempt.output and not left,
+        is_clean="the disk is full" in message and "Traceback" not in attempt.output and not left,
         seconds=round(attempt.seconds, 1),
         equal_after=None,
     )

@@ -21,7 +21,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` through a temporary file in the same folder; creates the folder.
 
     Raises:
-        UserError: the disk is full, or the system refuses otherwise.
+        RefusedError: the disk is full, or the system refuses otherwise.
     """
     with writing(path, len(data)), replacing(path) as temporary:
         temporary.write_bytes(data)
@@ -61,7 +61,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     killed between the two renames of a replacement, the next call puts the old folder back first.
 
     Raises:
-        UserError: the disk is full, or the system refuses otherwise.
+        RefusedError: the disk is full, or the system refuses otherwise.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

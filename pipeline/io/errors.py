@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from pipeline.io.failures import explain
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -22,7 +24,10 @@ class StoppedError(KeyboardInterrupt):
     def __init__(self, number: int, kept: str = "what was finished is kept") -> None:
         name = signal.Signals(number).name
         super().__init__(f"stopped by {name}; {kept}, run the same command again to go on")
-        self.exit_code = 128 + number
+        self.number, self.kept = number, kept
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.number, self.kept)  # for process pools
 
 
 def run(main: Callable[[], None], lower: str = "") -> None:
@@ -40,10 +45,8 @@ def run(main: Callable[[], None], lower: str = "") -> None:
     except UserError as error:
         _end(f"error: {error}", 1)
     except StoppedError as error:
-        _end(str(error), error.exit_code)
+        _end(str(error), 128 + error.number)
     except Exception as error:
-        from pipeline.io.failures import explain  # which knows this module
-
         message = explain(error, lower)
         if message is None:
             raise

@@ -12,8 +12,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.io.errors import UserError
-
 REFUSALS = {
     errno.ENOSPC: ("the disk is full", "free space there and run again"),
     errno.EDQUOT: ("the disk quota is used up", "free space there and run again"),
@@ -35,12 +33,16 @@ NO_MEMORY = re.compile(
 RUST_CODE = re.compile(r"\(os error (\d+)\)")  # as safetensors names it
 
 
+class RefusedError(Exception):
+    """The system refused. No `UserError`: where those of many inputs are collected, it is none."""
+
+
 @contextlib.contextmanager
 def writing(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
     """Name `path`, and what it needs, if the system refuses to write it.
 
     Raises:
-        UserError: the system refused; the message tells how much space is needed and free.
+        RefusedError: the system refused; the message tells how much space is needed and free.
     """
     try:
         yield
@@ -48,7 +50,7 @@ def writing(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
         code = _code(error)
         if code not in REFUSALS:
             raise
-        raise UserError(_refusal(code, path, needed_bytes)) from error
+        raise RefusedError(_refusal(code, path, needed_bytes)) from error
 
 
 def explain(error: Exception, lower: str = "") -> str | None:
@@ -58,6 +60,8 @@ def explain(error: Exception, lower: str = "") -> str | None:
         error: that ended a stage.
         lower: names of the parameters that its memory grows with.
     """
+    if isinstance(error, RefusedError):
+        return str(error)
     if _lacks_memory(error):
         told = str(error).strip().splitlines() or [type(error).__name__]
         remedy = f"lower {lower}, or " if lower else ""

@@ -29,7 +29,7 @@ def save_state(path: Path, state: TrainingState, parts: dict[str, Tensors]) -> N
 
     Raises:
         DivergedError: a tensor is not finite; nothing is written.
-        UserError: the system refuses to write.
+        RefusedError: the system refuses to write.
     """
     tensors = {
         f"{part}/{name}": tensor for part, group in parts.items() for name, tensor in group.items()

@@ -41,7 +41,7 @@ def write_sealed(path: Path, tensors: Tensors, content: dict[str, Any]) -> None:
 
     Raises:
         DivergedError: a tensor is not finite; nothing is written.
-        UserError: the disk is full, or the system refuses otherwise.
+        RefusedError: the disk is full, or the system refuses otherwise.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     broken = [name for name, tensor in tensors.items() if not _is_finite(tensor)]

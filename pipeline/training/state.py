@@ -47,7 +47,7 @@ class TrainingState:
 
         Raises:
             DivergedError: numbers of the state are not finite; nothing is written.
-            UserError: the system refuses to write.
+            RefusedError: the system refuses to write.
         """
         groups = {
             "weights": self.weights,

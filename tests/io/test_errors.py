@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.io.errors import StoppedError, UserError, run
-from pipeline.io.failures import writing
+from pipeline.io.failures import RefusedError, writing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,12 +69,25 @@ def test_a_mistake_of_the_program_keeps_its_traceback(error):
 
 def test_writing_tells_what_is_needed(tmp_path):
     with (
-        pytest.raises(UserError, match=r"x: the disk is full \(7\.0 MB needed, .* MB free\)"),
+        pytest.raises(RefusedError, match=r"x: the disk is full \(7\.0 MB needed, .* MB free\)"),
         writing(tmp_path / "x", 7_000_000),
     ):
         raise OSError(errno.ENOSPC, "no name")
     with pytest.raises(KeyError), writing(tmp_path / "x"):
         raise KeyError
+
+
+def test_a_refusal_is_no_fault_of_an_input_and_ends_in_its_message(tmp_path, capsys):
+    def main():
+        try:
+            with writing(tmp_path / "x"):
+                raise OSError(errno.ENOSPC, "no name")
+        except (OSError, UserError):
+            raise AssertionError("taken for an input that cannot be used") from None
+
+    with pytest.raises(SystemExit, match="1"):
+        run(main)
+    assert f"error: {tmp_path / 'x'}: the disk is full" in capsys.readouterr().err
 
 
 def test_being_stopped_is_no_error_and_has_the_codes_of_shells(capsys):
@@ -83,6 +97,11 @@ def test_being_stopped_is_no_error_and_has_the_codes_of_shells(capsys):
         assert capsys.readouterr().err == (
             f"stopped by {name}; step 3 is saved, run the same command again to go on\n"
         )
+
+
+def test_a_stop_passes_through_a_process_pool():
+    error = pickle.loads(pickle.dumps(StoppedError(signal.SIGTERM, "all")))  # noqa: S301
+    assert str(error).startswith("stopped by SIGTERM; all, run")
 
 
 SCRIPT = """
