@@ -21,6 +21,7 @@ def main() -> None:
     from pipeline.data.external_subset import in_other_domain
     from pipeline.data.fitting import ImageSettings
     from pipeline.data.prepared_set import Choice, write_prepared_set
+    from pipeline.data.problems import list_beside
     from pipeline.data.readers import DatasetSettings, read_dataset
     from pipeline.data.splits import ExternalSplitSettings
     from pipeline.data.subsets import SubsetSettings
@@ -30,11 +31,11 @@ def main() -> None:
     image, chosen = section(ImageSettings, "image", params), value("subset", params)
     subset = parse(SubsetSettings, f"subsets.{chosen}", value(f"subsets.{chosen}", params))
     try:
-        reading = read_dataset(dataset)
-        print(f"{dataset.path}: {len(reading.records)} photos of another domain")
-        narrowed, notes = in_other_domain(chosen, subset, reading)
-        choice = Choice(dataset, chosen, narrowed, image, split, value("seed", params))
-        with output_folder(OUT) as folder:
+        with list_beside(OUT), output_folder(OUT) as folder:
+            reading = read_dataset(dataset)
+            print(f"{dataset.path}: {len(reading.records)} photos of another domain")
+            narrowed, notes = in_other_domain(chosen, subset, reading)
+            choice = Choice(dataset, chosen, narrowed, image, split, value("seed", params))
             for paragraph in [*notes, *write_prepared_set(reading, choice, folder)]:
                 print(paragraph)
     except UserError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.data.fitting import ImageSettings
 from pipeline.data.prepared_set import Choice, write_prepared_set
+from pipeline.data.problems import list_beside
 from pipeline.data.readers import DatasetSettings, read_dataset
 from pipeline.data.splits import SplitSettings
 from pipeline.data.subsets import SubsetSettings, subset_table
@@ -33,10 +34,12 @@ def main() -> None:
         section(SplitSettings, "split", params),
         value("seed", params),
     )
-    reading = read_dataset(dataset)
-    print(f"{dataset.path}: {len(reading.records)} photos, {len(reading.categories)} categories")
-    print(subset_table(reading, subsets, chosen, dataset.object_category))
-    with output_folder(OUT) as folder:
+    with list_beside(OUT), output_folder(OUT) as folder:
+        reading = read_dataset(dataset)
+        print(
+            f"{dataset.path}: {len(reading.records)} photos, {len(reading.categories)} categories"
+        )
+        print(subset_table(reading, subsets, chosen, dataset.object_category))
         for paragraph in write_prepared_set(reading, choice, folder):
             print(paragraph)
 

@@ -4,10 +4,14 @@ Every entry's name and kind is checked before anything is written, sizes are bou
 archive declares them and as they really come out.
 """
 
+import contextlib
 import json
+import lzma
 import stat
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
@@ -19,6 +23,12 @@ from pipeline.io.params import Settings
 ANNOTATIONS_FILE = "instances_default.json"
 ANNOTATIONS = f"annotations/{ANNOTATIONS_FILE}"
 CHUNK_BYTES = 1 << 20
+LONGEST_NAME_BYTES = 255  # of common file systems
+# What zipfile and the decompressors raise at damaged content.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError),
+    *(OSError, ValueError, RuntimeError),
+)
 # Small files may well compress beyond the ratio limit without doing harm.
 RATIO_MATTERS_FROM_BYTES = 1 << 20
 
@@ -51,18 +61,29 @@ def unpack_coco(archive: Path, images: Path, annotations: Path, limits: UnpackSe
         UserError: no zip, damaged, holds links or paths that lead elsewhere, exceeds a limit, or
             does not hold exactly one data set.
     """
+    with _opened(archive, str(archive)) as zipped:
+        return _unpack(zipped, archive, Targets(images, annotations), limits)
+
+
+@contextlib.contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Name what cannot be read; nothing may be written in the block, as its errors look alike."""
     try:
-        with zipfile.ZipFile(archive) as zipped:
-            return _unpack(zipped, archive, Targets(images, annotations), limits)
-    except zipfile.BadZipFile as error:
-        with archive.open("rb") as file:
-            begin = file.read(60)
+        yield
+    except _DAMAGED as error:
         raise UserError(
-            f"{archive}: no intact zip archive ({error}); it begins with {begin!r}. "
-            "Delete it and fetch it again"
+            f"{what}: cannot be unpacked: {error}; delete the archive and fetch it again"
         ) from None
-    except (NotImplementedError, EOFError) as error:
-        raise UserError(f"{archive}: cannot be unpacked: {error}") from None
+
+
+@contextlib.contextmanager
+def _opened(archive: Path, what: str) -> Iterator[zipfile.ZipFile]:
+    with _readable(what), archive.open("rb") as file:
+        begin = file.read(60)
+    with _readable(f"{what}, which begins with {begin!r}"):
+        zipped = zipfile.ZipFile(archive)
+    with zipped:
+        yield zipped
 
 
 def _unpack(
@@ -104,6 +125,9 @@ def _checked_entries(
             if entry.filename in entries:
                 raise UserError(f"{archive}: holds {entry.filename!r} twice; refused")
             entries[entry.filename] = entry
+    folders = {str(above) for name in entries for above in PurePosixPath(name).parents}
+    if both := sorted(folders & set(entries)):
+        raise UserError(f"{archive}: {both[0]!r} is a file and a folder at once; refused")
     total = sum(entry.file_size for entry in infos)
     if total > limits.total_bytes:
         raise UserError(
@@ -119,6 +143,8 @@ def _check_entry(entry: zipfile.ZipInfo, archive: Path, limits: UnpackSettings) 
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or any(bad in name for bad in "\\:\0") or not parts:
         raise UserError(f"{archive}: entry {name!r} leads out of the folder; archive refused")
+    if any(len(part.encode()) > LONGEST_NAME_BYTES for part in parts):
+        raise UserError(f"{archive}: entry {name[:40]!r}… has too long a name; archive refused")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise UserError(f"{archive}: entry {name!r} is a link or device; archive refused")
@@ -151,7 +177,7 @@ def _unpack_inner(
     with tempfile.TemporaryDirectory(prefix=".inner-", dir=targets.images.parent) as work:
         path = Path(work) / "inner.zip"
         _write_entry(zipped, entries[inner[0]], path, limits.total_bytes, archive)
-        with zipfile.ZipFile(path) as nested:
+        with _opened(path, f"{archive}: {inner[0]}") as nested:
             within = _checked_entries(nested, Path(inner[0]), limits)
             if not any(map(_is_annotations, within)):
                 raise UserError(f"{archive}: neither it nor {inner[0]} holds {ANNOTATIONS}")
@@ -162,19 +188,25 @@ def _write_entry(
     zipped: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, allowed: int, archive: Path
 ) -> int:
     """Unpack one file of at most `allowed` bytes; returns its size."""
+    what = f"{archive}: entry {entry.filename!r}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipped.open(entry) as source, path.open("wb") as target:
-        return _copy_bounded(source, target, allowed, f"{archive}: entry {entry.filename!r}")
+    with _readable(what):
+        source = zipped.open(entry)
+    with source, path.open("wb") as target:
+        return _copy_bounded(source, target, allowed, what)
 
 
 def _copy_bounded(source: BinaryIO, target: BinaryIO, allowed: int, what: str) -> int:
     done = 0
-    while chunk := source.read(CHUNK_BYTES):
+    while True:
+        with _readable(what):
+            chunk = source.read(CHUNK_BYTES)
+        if not chunk:
+            return done
         done += len(chunk)
         if done > allowed:
             raise UserError(f"{what} unpacks to more than the {allowed} bytes that are allowed")
         target.write(chunk)
-    return done
 
 
 def _is_annotations(name: str) -> bool:
@@ -187,9 +219,9 @@ def _compare_with_annotations(targets: Targets, archive: Path) -> None:
         content = json.loads((targets.annotations / ANNOTATIONS_FILE).read_text(encoding="utf-8"))
         # The archive's names hold the prefix images/; other exports leave it out.
         names = [image["file_name"].removeprefix("images/") for image in content["images"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        missing = [name for name in names if not (targets.images / name).is_file()]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{archive}: {ANNOTATIONS} is no COCO file: {error!r}") from None
-    missing = [name for name in names if not (targets.images / name).is_file()]
     if missing:
         raise UserError(
             f"{archive}: {len(missing)} of {len(names)} photos of {ANNOTATIONS} are missing in "

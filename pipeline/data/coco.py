@@ -1,23 +1,26 @@
 """Reader for COCO instance annotations: polygons and RLE masks, decoded by pycocotools.
 
 Format: cocodataset.org/#format-data. Regions of one category are united, whatever their number
-and their `iscrowd`; `attributes` and other additions are ignored. Annotation ids are not used, so
-clashing ones (files merged from several exports) do no harm; clashing image or category ids do.
+and their `iscrowd`; `attributes`, `area`, `supercategory` and other additions are ignored.
+Annotation ids are not used, so clashing ones (files merged from several exports) do no harm;
+clashing image or category ids do.
 """
 
-import json
-from collections import defaultdict
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from pipeline.data.photos import UNREADABLE, Header, read_header
+from pipeline.data.coco_file import CocoFile, Region, load_coco
+from pipeline.data.photos import LARGEST_PIXELS, Header, read_header
+from pipeline.data.problems import FaultError, is_utf8
 from pipeline.data.records import Reading, Record, no_masks
-from pipeline.data.segmentations import covers_nothing, decode_regions, segmentation_fault
-from pipeline.io.errors import UserError
+from pipeline.data.segmentations import check_segmentation, covers_nothing, decode_regions
 from pipeline.io.params import Settings
+
+_TOTAL_NAMED = 5
 
 
 class CocoSettings(Settings):
@@ -34,106 +37,37 @@ def read_coco(root: Path, settings: CocoSettings) -> Reading:
         UserError: the JSON file is missing or is no COCO file at all. Single faults are collected
             in the reading's problems.
     """
-    file = root / settings.annotations
-    content = _load(file)
-    reading = Reading()
-    names = _category_names(content["categories"], file, reading)
-    images = _images_by_id(content["images"], file, reading)
-    regions = _regions_by_image(content["annotations"], images, names, file, reading)
-    folders = _folders(root, file, settings)
-    sources: dict[str, int] = {}
-    for key, (index, entry) in images.items():
-        record = _record(root, folders, entry, regions[key], f"{file}: images[{index}]", reading)
-        if record is None:
-            continue
-        if record.source in sources:
-            reading.problems.append(
-                f"{file}: images[{index}].file_name: {record.source} is also images"
-                f"[{sources[record.source]}]; unite the two entries"
-            )
-        sources.setdefault(record.source, index)
-        reading.records.append(record)
-    reading.categories = list(dict.fromkeys(names.values()))
-    reading.records.sort(key=lambda record: record.source)
+    file = load_coco(root / settings.annotations)
+    folders = _folders(root, file.path, settings)
+    reading = Reading(categories=list(dict.fromkeys(file.names.values())))
+    records: dict[str, tuple[int, Record]] = {}
+    for key in file.images:
+        record = _read_entry(root, folders, file, key, reading)
+        if record is not None and records.setdefault(record.source, (key, record))[0] != key:
+            _blame_both(file, records[record.source][0], key, record.source)
+    kept = {key: record for key, record in records.values() if key not in file.spoilt}
+    reading.records = sorted(kept.values(), key=lambda record: record.source)
+    reading.problems = file.problems
+    _tell_empty(file, reading)
     return reading
 
 
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{file}: not found; dataset.coco.annotations is the JSON file's path relative to "
-            "dataset.path"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as JSON: {error}") from None
-    for key in ("images", "annotations", "categories"):
-        part = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
-            raise UserError(f"{file}: {key}: expected a list of objects, as COCO has it")
-    return content
+def _blame_both(file: CocoFile, first: int, second: int, source: str) -> None:
+    for key, other in ((first, second), (second, first)):
+        where = f"images[{file.images[key][0]}].file_name"
+        got = f"{source}, as in images[{file.images[other][0]}]"
+        file.blame(where, got, "one entry a photo", "unite the two entries", key)
 
 
-def _category_names(entries: list[dict], file: Path, reading: Reading) -> dict[Any, str]:
-    names: dict[Any, str] = {}
-    for index, entry in enumerate(entries):
-        where = f"{file}: categories[{index}]"
-        key, name = entry.get("id"), entry.get("name")
-        if not isinstance(key, int) or not isinstance(name, str) or not name:
-            reading.problems.append(f"{where}: got id {key!r}, name {name!r}, expected both")
-        elif names.setdefault(key, name) != name:
-            reading.problems.append(f"{where}.id: {key} is {names[key]} and {name}")
-    return names
-
-
-def _images_by_id(entries: list[dict], file: Path, reading: Reading) -> dict[Any, tuple]:
-    images: dict[Any, tuple[int, dict]] = {}
-    for index, entry in enumerate(entries):
-        where = f"{file}: images[{index}]"
-        key, name = entry.get("id"), entry.get("file_name")
-        if not isinstance(key, int) or not isinstance(name, str) or not name:
-            reading.problems.append(f"{where}: got id {key!r}, file_name {name!r}, expected both")
-        elif key in images:
-            reading.problems.append(
-                f"{where}.id: {key} is also images[{images[key][0]}]; "
-                "annotations cannot be told apart, number the images anew"
-            )
-        else:
-            images[key] = (index, entry)
-    return images
-
-
-def _regions_by_image(
-    entries: list[dict], images: dict, names: dict[Any, str], file: Path, reading: Reading
-) -> dict[Any, list[tuple[str, Any]]]:
-    """Image id → category name and segmentation of each region that covers something."""
-    regions = defaultdict(list)
-    empty = []
-    for index, entry in enumerate(entries):
-        where = f"{file}: annotations[{index}] (id {entry.get('id')})"
-        key, category = entry.get("image_id"), entry.get("category_id")
-        if not isinstance(key, int) or key not in images:
-            reading.problems.append(f"{where}.image_id: {key!r} is no id in images")
-        elif not isinstance(category, int) or category not in names:
-            reading.problems.append(f"{where}.category_id: {category!r} is no id in categories")
-        else:
-            segmentation = entry.get("segmentation")
-            image = images[key][1]
-            fault = segmentation_fault(segmentation, image.get("width"), image.get("height"))
-            if fault:
-                reading.problems.append(f"{where}.segmentation: {fault}")
-            elif covers_nothing(segmentation):
-                empty.append(f"annotations[{index}] ({names[category]})")
-            else:
-                regions[key].append((names[category], segmentation))
+def _tell_empty(file: CocoFile, reading: Reading) -> None:
+    regions = [region for listed in file.regions.values() for region in listed]
+    empty = [region for region in regions if covers_nothing(region.segmentation)]
     if empty:
+        named = ", ".join(f"{r.where} ({r.category})" for r in empty[:_TOTAL_NAMED])
+        more = ", …" if len(empty) > _TOTAL_NAMED else ""
         reading.notes.append(
-            f"{file}: {len(empty)} annotations without an area were left out: "
-            + ", ".join(empty[:5])
-            + (", …" if len(empty) > 5 else "")
+            f"{file.path}: {len(empty)} annotations without an area cover nothing: {named}{more}"
         )
-    return regions
 
 
 def _folders(root: Path, file: Path, settings: CocoSettings) -> list[Path]:
@@ -144,39 +78,97 @@ def _folders(root: Path, file: Path, settings: CocoSettings) -> list[Path]:
     return [images, images / "images", *(folder for folder in beside if _inside(folder, root))]
 
 
+def _plain(path: Path) -> Path:
+    """The path without `..`; links are not followed, as DVC may make a data set of links."""
+    return Path(os.path.normpath(Path.cwd() / path))
+
+
 def _inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())
+    return _plain(path).is_relative_to(_plain(root))
 
 
-def _record(
-    root: Path, folders: list[Path], entry: dict, regions: list, where: str, reading: Reading
-) -> Record | None:
-    name = entry["file_name"].replace("\\", "/")
-    image = next((folder / name for folder in folders if (folder / name).is_file()), None)
-    if image is None:
-        looked = ", ".join(dict.fromkeys(str(folder) for folder in folders))
-        reading.problems.append(f"{where}.file_name: {name!r} not found in {looked}")
-        return None
-    if not _inside(image, root):
-        reading.problems.append(f"{where}.file_name: {name!r} lies outside of {root}")
-        return None
-    source = image.resolve().relative_to(root.resolve()).as_posix()
+def _is_file(path: Path) -> bool:
     try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or a null byte in it
+        return False
+
+
+def _read_entry(
+    root: Path, folders: list[Path], file: CocoFile, key: int, reading: Reading
+) -> Record | None:
+    """The photo of an entry of `images`; None = there is a problem, which the file then has."""
+    index, entry = file.images[key]
+    where, regions = f"images[{index}]", file.regions[key]
+    image, header = None, None
+    try:
+        size = _annotated_size(entry)
+        image = _find(root, folders, entry["file_name"])
         header = read_header(image)
-    except UNREADABLE as error:
-        reading.problems.append(f"{image}: cannot be read as an image: {error}")
+        size = size or header.upright
+    except FaultError as fault:
+        file.spoilt.add(key)
+        inside = "" if image else f"{where}."
+        file.problems.append(fault.at(image or file.path, entry["file_name"], inside))
+        size = None
+    for region in regions:
+        try:
+            check_segmentation(region.segmentation, size)
+        except FaultError as fault:
+            file.blame(f"{region.where}.{fault.args[0]}", *fault.args[1:], key)
+    if size is None or header is None:
         return None
-    size = (entry.get("width") or header.upright[0], entry.get("height") or header.upright[1])
-    orientation = _orientation_of_masks(size, header, where, source, reading)
+    source = _plain(image).relative_to(_plain(root)).as_posix()
+    orientation = _orientation_of_masks(size, header, source, reading)
     if orientation is None:
+        shown = f"{header.upright[0]}×{header.upright[1]}"
+        got, remedy = f"{size[0]}×{size[1]}", "annotate this very file"
+        file.blame(f"{where}.width, height", got, f"the aspect of {source}, {shown}", remedy, key)
         return None
-    masks = partial(decode_regions, tuple(regions), size, orientation) if regions else no_masks
-    present = frozenset(category for category, _ in regions)
+    present = frozenset(region.category for region in regions if not _is_empty_polygon(region))
+    parts = tuple((r.where, r.category, r.segmentation) for r in regions)
+    masks = partial(decode_regions, parts, size, orientation) if present else no_masks
     return Record(source, image, header.upright, present, masks)
 
 
+def _is_empty_polygon(region: Region) -> bool:
+    return bool(region.segmentation) and covers_nothing(region.segmentation)
+
+
+def _annotated_size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    """Width and height of an entry of `images`; None = it has none."""
+    sides = [entry.get("width"), entry.get("height")]
+    if sides == [None, None] or sides == [0, 0]:
+        return None
+    for name, side in zip(("width", "height"), sides, strict=True):
+        if not isinstance(side, (int, float)) or not 1 <= side <= LARGEST_PIXELS or side % 1:
+            raise FaultError(name, repr(side), "a whole number of pixels", "correct the entry")
+    width, height = map(int, sides)
+    if width * height > LARGEST_PIXELS:
+        got = f"{width}×{height}"
+        raise FaultError("width, height", got, f"at most {LARGEST_PIXELS} pixels", "scale it down")
+    return width, height
+
+
+def _find(root: Path, folders: list[Path], file_name: str) -> Path:
+    name = file_name.replace("\\", "/")
+    image = next((folder / name for folder in folders if _is_file(folder / name)), None)
+    if not is_utf8(name):
+        raise FaultError("file_name", repr(name), "a name in UTF-8", "rename the file")
+    if image is None:
+        looked = ", ".join(dict.fromkeys(str(folder) for folder in folders))
+        raise FaultError(
+            "file_name", f"{name!r}, which is not there", f"a file in {looked}", "add the photo"
+        )
+    if not _inside(image, root):
+        raise FaultError(
+            "file_name", f"{name!r}, which leads out", f"a file in {root}", "move the photo there"
+        )
+    return image
+
+
 def _orientation_of_masks(
-    size: tuple[int, int], header: Header, where: str, source: str, reading: Reading
+    size: tuple[int, int], header: Header, source: str, reading: Reading
 ) -> int | None:
     """How masks of `size` are turned to lie on the upright photo; None = they do not fit it."""
     for frame, orientation in ((header.upright, 1), (header.stored, header.orientation)):
@@ -187,8 +179,4 @@ def _orientation_of_masks(
                 f"{source}: {frame[0]}×{frame[1]} px, annotated at {size[0]}×{size[1]}: scaled"
             )
             return orientation
-    reading.problems.append(
-        f"{where}: width, height {size[0]}, {size[1]}, but {source} has "
-        f"{header.upright[0]}×{header.upright[1]} px, another aspect; annotate this very file"
-    )
     return None

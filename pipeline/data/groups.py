@@ -1,81 +1,86 @@
-"""Which photos show the same thing (fruit, tile, field), from the file's name or from a table."""
+"""Which photos show the same thing (fruit, tile, field), from the file's name or from a table.
+
+Each way gives the group of every photo that has one, and a problem for every other photo.
+"""
 
 import csv
 import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
+from pipeline.data.problems import Problem
 from pipeline.io.errors import UserError
 
+Groups = tuple[dict[str, str], list[Problem]]
 
-def groups_by_pattern(sources: list[str], pattern: str) -> list[str]:
-    """The first group of a regular expression, searched in the file's name, else in its path.
 
-    Raises:
-        UserError: some photos do not match.
-    """
-    groups, unmatched = [], []
+def groups_by_pattern(sources: list[str], pattern: str) -> Groups:
+    """The first group of a regular expression, searched in the file's name, else in its path."""
+    groups, problems = {}, []
     for source in sources:
         match = re.search(pattern, PurePosixPath(source).name) or re.search(pattern, source)
-        if match is None or not match.group(1):
-            unmatched.append(source)
+        if match is not None and match.group(1):
+            groups[source] = match.group(1)
         else:
-            groups.append(match.group(1))
-    if unmatched:
-        raise UserError(
-            f"split.group_pattern: {pattern!r} matches neither name nor path of "
-            f"{len(unmatched)} of {len(sources)} photos: {_some(unmatched)}"
-        )
-    return groups
+            got = "neither its name nor its path matches"
+            remedy = "mend the pattern, or rename the photo"
+            expected = f"a match of {pattern!r} with a group"
+            problem = Problem(source, "split.group_pattern", got, expected, remedy, source)
+            problems.append(problem)
+    return groups, problems
 
 
-def groups_from_csv(sources: list[str], path: Path) -> list[str]:
+def groups_from_csv(sources: list[str], path: Path) -> Groups:
     """The groups of a CSV file with the columns `image` and `group`.
 
     An image is named by its path relative to the data set, or by its file name where only one
     photo has that.
 
     Raises:
-        UserError: the file is missing or malformed, contradicts itself, or lacks some photo.
+        UserError: the file is missing or is no such table.
     """
-    listed = _read(path)
+    listed, problems = _read(path)
     by_name = defaultdict(list)
     for source in sources:
         by_name[PurePosixPath(source).name].append(source)
-    groups, missing = [], []
+    groups = {}
     for source in sources:
         name = PurePosixPath(source).name
-        group = listed.get(source) or (listed.get(name) if len(by_name[name]) == 1 else None)
-        if group is None:
-            missing.append(source)
+        named = listed.get(source) or (listed.get(name) if len(by_name[name]) == 1 else None) or {}
+        if len(named) == 1:
+            (groups[source],) = named
         else:
-            groups.append(group)
-    if missing:
-        raise UserError(
-            f"{path}: has no group for {len(missing)} of {len(sources)} photos: {_some(missing)}"
-        )
-    return groups
+            shown = ", ".join(f"{group} (line {line})" for group, line in named.items())
+            got = f"groups {shown}" if named else f"no group for {source}"
+            remedy = "mend the table"
+            problems.append(Problem(str(path), "group", got, "one group a photo", remedy, source))
+    return groups, problems
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> tuple[dict[str, dict[str, int]], list[Problem]]:
+    """Each image's groups with the line that names them first, and the lines that are broken."""
+    listed: dict[str, dict[str, int]] = defaultdict(dict)
+    problems = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if not {"image", "group"} <= set(rows.fieldnames or ()):
-                raise UserError(f"{path}: got columns {rows.fieldnames}, expected image and group")
-            listed: dict[str, str] = {}
+                raise UserError(
+                    f"{path}: columns: got {rows.fieldnames}, expected image and group; name them "
+                    "so in the first line"
+                )
             for row in rows:
                 image, group = (row["image"] or "").strip(), (row["group"] or "").strip()
-                if not image or not group:
-                    raise UserError(f"{path}, line {rows.line_num}: image or group is empty")
-                if listed.setdefault(image.removeprefix("./"), group) != group:
-                    raise UserError(f"{path}, line {rows.line_num}: {image} is in two groups")
-            return listed
+                if image and group:
+                    listed[image.removeprefix("./")].setdefault(group, rows.line_num)
+                else:
+                    got = f"image {image!r}, group {group!r}"
+                    told = (f"line {rows.line_num}", got, "both", "fill in or remove the line")
+                    problems.append(Problem(str(path), *told))
     except FileNotFoundError:
         raise UserError(f"{path}: not found; split.group_csv is relative to dataset.path") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as CSV: {error}") from None
-
-
-def _some(sources: list[str]) -> str:
-    return ", ".join(sources[:5]) + (", …" if len(sources) > 5 else "")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: encoding: got {error}, expected UTF-8; save it as such") from None
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as CSV: {error}; save it as CSV") from None
+    return dict(listed), problems

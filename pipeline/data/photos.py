@@ -5,19 +5,20 @@ upright; some ignore the note. So sizes are known both ways, and a mask that was
 unturned photo is turned with it.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-)
+from pipeline.data.problems import FaultError
+
+# Only these are opened: some of Pillow's other readers start programs (EPS: Ghostscript) or have
+# seen little use. The content decides and not the name's ending.
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")
+LARGEST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # beyond, Pillow refuses to open a file
 
 # EXIF orientation → how to turn the stored image upright (TIFF 6.0, tag 274)
 _TURNS = {
@@ -31,6 +32,9 @@ _TURNS = {
 }
 _SWAPS_SIDES = (5, 6, 7, 8)
 _WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_WIDE_MAXIMUM = 65535
+# A wide photo that stays below would be nearly black: 8 or 12 bits stored in 16, most likely.
+_WIDE_MINIMUM = 4096
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,59 @@ class Header:
         return (height, width) if self.orientation in _SWAPS_SIDES else (width, height)
 
 
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image file as Pillow opens it, its pixels not yet decoded.
+
+    Raises:
+        FaultError: whatever is wrong with the file, also if it shows in the block, which should
+            therefore do nothing but decode.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            _refuse_several(image)
+            yield image
+    except (FaultError, MemoryError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise FaultError(
+            "size",
+            str(error),
+            f"at most {LARGEST_PIXELS} pixels",
+            "cut it into parts or scale it down",
+        ) from None
+    except UnidentifiedImageError:
+        empty = path.stat().st_size == 0
+        raise FaultError(
+            "format",
+            "an empty file" if empty else "no image that can be recognised",
+            f"one of {', '.join(FORMATS)}",
+            "copy it anew or export it again",
+        ) from None
+    except Exception as error:  # a decoder may raise anything at a damaged file
+        raise FaultError(
+            "pixels",
+            f"{error or type(error).__name__}",
+            "an intact image",
+            "copy it anew or export it again",
+        ) from None
+
+
+def _refuse_several(image: Image.Image) -> None:
+    # An MPO is a JPEG photo with a preview or a gain map behind it.
+    total = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if total > 1:
+        raise FaultError(
+            "frames",
+            f"{image.format} of {total} images",
+            "one image",
+            "save the one that is labelled as a file of its own",
+        )
+
+
 def read_header(path: Path) -> Header:
-    """Size and orientation without decoding the pixels; raises one of `UNREADABLE`."""
-    with Image.open(path) as image:
+    """Size and orientation without decoding the pixels; raises `FaultError`."""
+    with opened(path) as image:
         return Header(image.size, _orientation(image))
 
 
@@ -57,14 +111,14 @@ def read_photo(path: Path, minimum: tuple[int, int] | None = None) -> Image.Imag
     """The photo upright, mode RGB, transparent parts black.
 
     Args:
-        path: any format that Pillow reads.
+        path: a file of one of `FORMATS`.
         minimum: upright width and height below which the photo must not be reduced. A JPEG is
             then decoded at 1/2, 1/4 or 1/8 of its scale where that suffices; None = full size.
 
     Raises:
-        One of `UNREADABLE`.
+        FaultError: the file is damaged or holds something else than one photo.
     """
-    with Image.open(path) as image:
+    with opened(path) as image:
         orientation = _orientation(image)
         if minimum is not None:
             width, height = minimum
@@ -92,11 +146,35 @@ def _orientation(image: Image.Image) -> int:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _WIDE_GREY:
-        wide = np.asarray(image).astype(np.float64)
-        scale = 257.0 if wide.max(initial=0) > 255 else 1.0
-        return Image.fromarray((wide / scale).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, image).convert("RGB")
-    return image.convert("RGB")
+        return _from_wide(image)
+    if image.mode == "F":
+        raise FaultError(
+            "pixels",
+            "32-bit floating point numbers",
+            "8 or 16 bits a channel",
+            "save it with 8 bits, as no one knows which number is white",
+        )
+    return on_black(image).convert("RGB")
+
+
+def on_black(image: Image.Image) -> Image.Image:
+    """The image, composed on black if any of it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, image).convert("RGB")
+
+
+def _from_wide(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits as RGB: 65535 is white, whatever the photo's own brightest pixel is."""
+    wide = np.asarray(image).astype(np.float64)
+    darkest, brightest = int(wide.min()), int(wide.max())
+    if darkest < 0 or not _WIDE_MINIMUM <= brightest <= _WIDE_MAXIMUM:
+        raise FaultError(
+            "pixels",
+            f"mode {image.mode} with values from {darkest} to {brightest}",
+            f"16-bit grey whose white is {_WIDE_MAXIMUM}",
+            "stretch the values to the whole range, or save it with 8 bits",
+        )
+    return Image.fromarray(np.rint(wide / 257).astype(np.uint8)).convert("RGB")

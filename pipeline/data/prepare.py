@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.fitting import Fit, ImageSettings, fit_mask, fit_photo
-from pipeline.data.photos import UNREADABLE, read_photo
+from pipeline.data.photos import read_photo
+from pipeline.data.problems import FaultError, Problem
 from pipeline.data.readers import ObjectSettings
 from pipeline.data.records import Record
 from pipeline.data.silhouettes import threshold_silhouette
@@ -56,7 +57,7 @@ class Outcome:
 
     source: str
     row: dict | None = None
-    problem: str | None = None
+    problem: Problem | None = None
     dropped: str | None = None
     vanished: list[int] = field(default_factory=list)
     pixels: list[int] = field(default_factory=list)
@@ -120,8 +121,8 @@ class _View:
 def _prepare(job: Job, record: Record, name: str) -> list[Outcome]:
     try:
         return _prepare_photo(job, record, name)
-    except (*UNREADABLE, UserError) as error:
-        return [Outcome(record.source, problem=f"{record.image}: {error}")]
+    except FaultError as fault:
+        return [Outcome(record.source, problem=fault.at(record.image, record.source))]
 
 
 def _prepare_photo(job: Job, record: Record, name: str) -> list[Outcome]:
@@ -222,9 +223,11 @@ def _by_threshold(
         fitted = [fit_mask(found, view.fit) for view in views]
     if not found.any():
         brightest = max(image.max() for image in images)
-        raise UserError(
-            f"no pixel brighter than dataset.object.threshold = {settings.threshold}, "
-            f"brightest is {brightest}"
+        raise FaultError(
+            "dataset.object.threshold",
+            f"no pixel brighter, the brightest is {brightest}",
+            f"an object brighter than {settings.threshold}",
+            "lower the threshold, or photograph it on black",
         )
     return fitted
 
@@ -239,9 +242,11 @@ def _by_category(
 ) -> list[np.ndarray]:
     mask = masks.get(settings.category)
     if mask is None or not mask.any():
-        raise UserError(
-            f"no region of dataset.object.category = {settings.category!r}; outline the object "
-            "in this photo, or choose dataset.object.source: threshold"
+        raise FaultError(
+            "dataset.object.category",
+            "no region",
+            f"one of {settings.category!r}",
+            "outline the object in this photo, or choose dataset.object.source: threshold",
         )
     return [fit_mask(mask, view.fit) for view in views]
 

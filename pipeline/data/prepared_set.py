@@ -13,9 +13,11 @@ import pandas as pd
 from pipeline.data.fitting import ImageSettings
 from pipeline.data.identifiers import make_ids
 from pipeline.data.prepare import Job, Outcome, prepare_photos
+from pipeline.data.problems import skip_or_stop
 from pipeline.data.readers import DatasetSettings
 from pipeline.data.records import Reading, Record
-from pipeline.data.splits import PARTS, Split, SplitSettings, find_groups, split_photos
+from pipeline.data.split_table import describe_split, split_table, tell_missing_classes
+from pipeline.data.splits import Split, SplitSettings, find_groups, split_photos
 from pipeline.data.subsets import SubsetSettings, check_subset, class_list, is_selected
 from pipeline.io.atomic import write_text
 from pipeline.io.errors import UserError
@@ -47,82 +49,60 @@ def write_prepared_set(reading: Reading, choice: Choice, folder: Path) -> list[s
         What to tell the user, one paragraph an item.
 
     Raises:
-        UserError: a category is unknown, no photo is left, a photo has no group, or the data set
-            has faults (all of them are listed).
+        UserError: a category is unknown, no photo is left, there are too few groups to split, or
+            a class is missing in the training part.
+        ProblemsError: the data set has faults, all of which it lists, and `on_problem` is `stop`.
     """
-    check_subset(choice.subset_name, choice.subset, reading)
-    records = _select(reading, choice)
-    sources = [record.source for record in records]
-    groups = dict(
-        zip(sources, find_groups(sources, choice.split, Path(choice.dataset.path)), strict=True)
-    )
-    ids = dict(zip([r.source for r in reading.records], _all_ids(reading), strict=True))
+    _check_subset(reading, choice, folder)
+    sources = [record.source for record in _select(reading, choice)]
+    groups, without_group = find_groups(sources, choice.split, Path(choice.dataset.path))
+    if choice.dataset.on_problem == "skip":
+        sources = [source for source in sources if source in groups]
     classes = class_list(choice.subset)
-    job = Job(
-        folder, choice.subset, choice.image, choice.dataset.object, [c.colour for c in classes]
-    )
-    pairs = "photos" if choice.image.tile is None else "windows"
-    outcomes = prepare_photos(records, [ids[source] for source in sources], job)
-    _refuse_problems(reading, outcomes, choice)
+    outcomes = _prepare(reading, sources, choice, classes, folder)
+    problems = reading.problems + without_group + [o.problem for o in outcomes if o.problem]
+    skipped = skip_or_stop(problems, choice.dataset.path, choice.dataset.on_problem, folder)
 
     kept = [outcome for outcome in outcomes if outcome.row is not None]
+    pairs = "photos" if choice.image.tile is None else "windows"
+    losses = _losses(outcomes, classes, pairs)
     if not kept:
-        raise UserError(f"no photo is left: {'; '.join(_losses(outcomes, classes, pairs))}")
+        raise UserError(
+            f"{choice.dataset.path}: no photo is left: {'; '.join([*skipped, *losses])}"
+        )
     pixels = np.array([outcome.pixels for outcome in kept])  # N×C
     split = _split(kept, groups, choice)
     frame = _manifest(kept, groups, split.parts, classes, choice.image)
     table = split_table(frame, pixels, classes, split.unit)
+    missing = tell_missing_classes(table, choice.subset.classes, choice.split)
     write_classes(folder, classes)
     write_manifest(folder, frame)
     write_text(folder / "split.csv", table.to_csv(index=False, float_format="%.4f"))
-    losses = [*_losses(outcomes, classes, pairs), *_copies_across(frame)]
+    losses = [*losses, *_copies_across(frame), *missing]
     notes = [*reading.notes, *_windows_told(frame, choice.image), *losses, *split.notes]
-    return [*notes, describe_split(table, classes, pairs)]
+    return [*notes, *skipped, describe_split(table, classes, pairs)]
 
 
-def split_table(
-    frame: pd.DataFrame, pixels: np.ndarray, classes: list[ClassInfo], unit: str
-) -> pd.DataFrame:
-    """One row a part: photos, groups, share, what was split, photos and pixels of each class.
-
-    Args:
-        frame: the manifest, N rows.
-        pixels: N×C pixels of each class in the prepared masks.
-        classes: the C classes.
-        unit: what was kept together, `group` or `photo`.
-    """
-    rows = []
-    for part in PARTS:
-        inside = (frame["split"] == part).to_numpy()
-        row = {
-            "split": part,
-            "images": int(inside.sum()),
-            "groups": int(frame["group"][inside].nunique()),
-            "share": inside.sum() / len(frame),
-            "unit": unit,
-        }
-        for info in classes[1:]:
-            row[f"images_{info.name}"] = int((pixels[inside, info.index] > 0).sum())
-        for info in classes:
-            row[f"pixels_{info.name}"] = int(pixels[inside, info.index].sum())
-        rows.append(row)
-    return pd.DataFrame(rows)
+def _prepare(
+    reading: Reading, sources: list[str], choice: Choice, classes: list[ClassInfo], folder: Path
+) -> list[Outcome]:
+    """Write the photos named; all that can be found wrong with them is in the outcomes."""
+    # Ids over the whole data set, so that a photo keeps its id in every subset.
+    ids = make_ids([record.source for record in reading.records]) if reading.records else []
+    by_source = {r.source: (r, name) for r, name in zip(reading.records, ids, strict=True)}
+    chosen = [by_source[source] for source in sources]
+    colours = [info.colour for info in classes]
+    job = Job(folder, choice.subset, choice.image, choice.dataset.object, colours)
+    return prepare_photos([r for r, _ in chosen], [name for _, name in chosen], job)
 
 
-def describe_split(table: pd.DataFrame, classes: list[ClassInfo], pairs: str = "photos") -> str:
-    """The split as text: how much of the photos (or windows), groups and classes each part has."""
-    figures = {pairs: "images", "groups": "groups"}
-    for info in classes[1:]:
-        figures[f"{info.name}: {pairs}"] = f"images_{info.name}"
-        figures[f"{info.name}: pixels"] = f"pixels_{info.name}"
-    width = max(map(len, figures))
-    lines = [f"split by {table['unit'].iloc[0]}".ljust(width + 2)]
-    lines[0] += "".join(f"{part:>17}" for part in table["split"])
-    for title, column in figures.items():
-        total = max(int(table[column].sum()), 1)
-        cells = [f"{count:>9} {count / total:>7.1%}" for count in table[column]]
-        lines.append(f"  {title:{width}}" + "".join(cells))
-    return "\n".join(lines)
+def _check_subset(reading: Reading, choice: Choice, folder: Path) -> None:
+    """Check the categories; problems of photos are told first, as they may be the cause."""
+    try:
+        check_subset(choice.subset_name, choice.subset, reading)
+    except UserError:
+        skip_or_stop(reading.problems, choice.dataset.path, choice.dataset.on_problem, folder)
+        raise
 
 
 def _select(reading: Reading, choice: Choice) -> list[Record]:
@@ -139,21 +119,6 @@ def _select(reading: Reading, choice: Choice) -> list[Record]:
     return records
 
 
-def _all_ids(reading: Reading) -> list[str]:
-    """Ids over the whole data set, so that a photo keeps its id in every subset."""
-    return make_ids([record.source for record in reading.records]) if reading.records else []
-
-
-def _refuse_problems(reading: Reading, outcomes: list[Outcome], choice: Choice) -> None:
-    problems = reading.problems + [o.problem for o in outcomes if o.problem is not None]
-    if problems:
-        listed = "\n       ".join(problems)
-        raise UserError(
-            f"{len(problems)} faults in {choice.dataset.path}; mend or remove these files and "
-            f"entries:\n       {listed}"
-        )
-
-
 def _split(kept: list[Outcome], groups: dict[str, str], choice: Choice) -> Split:
     """Split the photos, each with what all its windows show: no photo lies on two sides.
 
@@ -166,11 +131,10 @@ def _split(kept: list[Outcome], groups: dict[str, str], choice: Choice) -> Split
         The part of each pair, and what was kept together.
 
     Raises:
-        UserError: there are fewer photos than parts.
+        UserError: there are fewer groups than parts.
     """
     number: dict[str, int] = {}  # of each photo
     member = [number.setdefault(outcome.source, len(number)) for outcome in kept]
-    _refuse_few(len(number), choice)
     # Categories and not classes: a binary set, too, wants every kind of defect on each side.
     shown = [[c in outcome.shown for c in choice.subset.categories] for outcome in kept]
     figures = np.column_stack([shown, [outcome.pixels[1:] for outcome in kept]])
@@ -182,18 +146,6 @@ def _split(kept: list[Outcome], groups: dict[str, str], choice: Choice) -> Split
         [groups[source] for source in number], of_photos, choice.split, choice.seed
     )
     return Split([split.parts[index] for index in member], split.unit, split.notes)
-
-
-def _refuse_few(total: int, choice: Choice) -> None:
-    parts = [part for part in PARTS if getattr(choice.split, part) > 0]
-    folds = choice.split.folds or 0
-    needed = max(len(parts), folds)
-    if total < needed:
-        what = f"split.folds = {folds}" if folds > len(parts) else " and ".join(parts)
-        raise UserError(
-            f"split: got {total} photos, {what} need at least {needed}, as no photo lies on two "
-            "sides; label more photos"
-        )
 
 
 def _windows_told(frame: pd.DataFrame, image: ImageSettings) -> list[str]:

@@ -39,9 +39,14 @@ class ObjectSettings(Settings):
 
 
 class DatasetSettings(Settings):
-    """A labelled data set; only the chosen reader's block is needed."""
+    """A labelled data set; only the chosen reader's block is needed.
+
+    Attributes:
+        on_problem: whether a set with problems is refused, or the photos that they spoil left out.
+    """
 
     path: str = Field(min_length=1)
+    on_problem: Literal["stop", "skip"] = "stop"
     reader: Literal["coco", "folders"]
     coco: CocoSettings | None = Field(default=None, validate_default=True)
     folders: FolderSettings | None = Field(default=None, validate_default=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.problems import Problem
+
 Masks = Callable[[Collection[str]], dict[str, np.ndarray]]
 
 
@@ -19,7 +21,8 @@ class Record:
         size: width and height in pixels, upright (after the EXIF orientation).
         categories: names of the categories that have a region in this photo.
         masks: given category names, the bool H×W mask of each that the photo has, upright. H×W
-            has the photo's aspect but may have another scale. Picklable.
+            has the photo's aspect but may have another scale. Raises `FaultError` where a region
+            of them cannot be had. Picklable.
     """
 
     source: str
@@ -34,15 +37,15 @@ class Reading:
     """All that a reader found.
 
     Attributes:
-        records: the usable photos, ordered by source.
+        records: the photos without a problem, ordered by source.
         categories: every category the data set declares, whether it is used or not.
-        problems: faults that make the data set unusable until mended, one line each.
+        problems: faults; each is in a photo that is not among the records, or in an entry of none.
         notes: what was left out or interpreted, one line each.
     """
 
     records: list[Record] = field(default_factory=list)
     categories: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 

@@ -1,6 +1,5 @@
 """COCO segmentations: lists of polygons, RLE of run lengths and compressed RLE, by pycocotools."""
 
-import math
 from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
@@ -9,6 +8,10 @@ import numpy as np
 from pycocotools import mask as rle
 
 from pipeline.data.photos import turn_mask
+from pipeline.data.problems import FaultError
+
+_LARGEST = 1e6  # of a coordinate; also false for NaN
+_LONGEST_BITS = 60  # of a run length; longer ones are no text of pycocotools
 
 
 def covers_nothing(segmentation: Any) -> bool:
@@ -18,32 +21,55 @@ def covers_nothing(segmentation: Any) -> bool:
     )
 
 
-def segmentation_fault(segmentation: Any, width: Any, height: Any) -> str | None:
-    """What is wrong with a region of an image of that size; None = nothing."""
+def check_segmentation(segmentation: Any, size: tuple[int, int] | None) -> None:
+    """Check a region of an image of `size` (width, height; None = not known).
+
+    What reaches over the photo's border is cut there, as labelling tools draw it so. A polygon
+    beside the photo, or one that reaches over it by more than the photo's own side, was drawn on
+    another photo.
+
+    Raises:
+        FaultError: it is no segmentation, or none of this image.
+    """
     if segmentation is None or segmentation == []:
-        return None
+        return
     if isinstance(segmentation, dict):
-        return _rle_fault(segmentation, [height, width])
+        _check_rle(segmentation, size)
+        return
     if not isinstance(segmentation, list) or not all(isinstance(p, list) for p in segmentation):
-        return "expected a list of polygons, each a list of coordinates, or an RLE object"
+        got = f"{type(segmentation).__name__} {str(segmentation)[:40]!r}"
+        raise _fault(got, "a list of polygons, each a list of coordinates, or an RLE object")
     for polygon in segmentation:
-        numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in polygon)
+        numbers = all(isinstance(v, (int, float)) and abs(v) < _LARGEST for v in polygon)
         if not numbers or len(polygon) % 2:
-            return f"a polygon of {len(polygon)} values, expected pairs of finite numbers"
-    return None
+            raise _fault(f"a polygon of {len(polygon)} values", "pairs of finite numbers")
+        if size is not None and len(polygon) >= 6:
+            _check_place(polygon, size)
 
 
-def _rle_fault(segmentation: dict, expected: list) -> str | None:
-    size, counts = segmentation.get("size"), segmentation.get("counts")
-    if not isinstance(size, list) or size != expected:
-        return f"RLE of size {size}, expected {expected} (height, width of its image)"
+def _check_place(polygon: list[float], size: tuple[int, int]) -> None:
+    for name, side, values in zip("xy", size, (polygon[::2], polygon[1::2]), strict=True):
+        low, high = min(values), max(values)
+        if low >= side or high <= 0 or low < -side or high > 2 * side:
+            raise _fault(f"a polygon with {name} from {low:g} to {high:g}", f"0 to {side}")
+
+
+def _fault(got: str, expected: str) -> FaultError:
+    return FaultError("segmentation", got, expected, "draw the region again or remove it")
+
+
+def _check_rle(segmentation: dict, size: tuple[int, int] | None) -> None:
+    frame, counts = segmentation.get("size"), segmentation.get("counts")
+    whole = isinstance(frame, list) and len(frame) == 2 and all(type(n) is int for n in frame)
+    if not whole or (size is not None and frame != [size[1], size[0]]):
+        expected = "two whole numbers" if size is None else f"[{size[1]}, {size[0]}]"
+        raise _fault(f"RLE of size {frame}", f"{expected}, height and width of its image")
     if isinstance(counts, str):
         counts = _run_lengths(counts)
-    if not isinstance(counts, list) or not all(isinstance(n, int) and n >= 0 for n in counts):
-        return "counts: expected a compressed RLE string or a list of run lengths"
-    if sum(counts) != size[0] * size[1]:
-        return f"counts add up to {sum(counts)}, expected {size[0] * size[1]} pixels"
-    return None
+    if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
+        raise _fault("other counts", "a compressed RLE string or a list of run lengths")
+    if sum(counts) != frame[0] * frame[1]:
+        raise _fault(f"counts that add up to {sum(counts)}", f"{frame[0] * frame[1]} pixels")
 
 
 def _run_lengths(text: str) -> list[int] | None:
@@ -62,6 +88,8 @@ def _run_lengths(text: str) -> list[int] | None:
             return None
         number |= (digit & 31) << shift
         shift += 5
+        if shift > _LONGEST_BITS:
+            return None
         if not digit & 32:
             if digit & 16:
                 number -= 1 << shift
@@ -76,25 +104,39 @@ def decode_regions(
     """The united regions of each wanted category as bool H×W, turned by the EXIF orientation.
 
     Args:
-        regions: category and segmentation of each region.
+        regions: place in the file, category and segmentation of each region, which
+            `check_segmentation` has passed.
         size: width and height at which they were annotated.
         orientation: how to turn them; 1 = not at all.
         names: the wanted categories; those without region are left out.
+
+    Raises:
+        FaultError: a region of a wanted category has a box but no outline.
     """
     encoded = defaultdict(list)
-    width, height = size
-    for category, segmentation in regions:
-        if category not in names:
-            continue
-        if isinstance(segmentation, list):
-            # A list of four numbers would be taken for a box and not for a polygon.
-            polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
-            encoded[category] += rle.frPyObjects(polygons, height, width)
-        elif isinstance(segmentation["counts"], list):
-            encoded[category].append(rle.frPyObjects(segmentation, height, width))
-        else:
-            encoded[category].append(segmentation)
+    for where, category, segmentation in regions:
+        if category in names:
+            if not segmentation:
+                raise FaultError(
+                    f"{where}.segmentation",
+                    f"no outline of {category}",
+                    "a polygon or RLE",
+                    "outline the region, or remove it if it is none",
+                )
+            encoded[category] += _encode(segmentation, size)
     return {
         category: turn_mask(rle.decode(rle.merge(parts)).astype(bool), orientation)
         for category, parts in encoded.items()
+        if parts
     }
+
+
+def _encode(segmentation: list | dict, size: tuple[int, int]) -> list[dict]:
+    width, height = size
+    if isinstance(segmentation, list):
+        # A list of four numbers would be taken for a box and not for a polygon.
+        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
+        return rle.frPyObjects(polygons, height, width) if polygons else []
+    if isinstance(segmentation["counts"], list):
+        return [rle.frPyObjects(segmentation, height, width)]
+    return [segmentation]

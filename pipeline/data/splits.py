@@ -7,13 +7,15 @@ improved by moving and exchanging groups until no step brings it nearer; the bes
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.data.folder_settings import require_group
-from pipeline.data.groups import groups_by_pattern, groups_from_csv
+from pipeline.data.groups import Groups, groups_by_pattern, groups_from_csv
+from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 from pipeline.io.seeding import numpy_rng
 
@@ -46,6 +48,9 @@ class SplitSettings(Settings):
     group_csv: str | None = None
     folds: int | None = Field(default=None, ge=2)
     fold: int = Field(default=0, ge=0)
+
+    # Whether a class may be missing in the training part: nothing could learn it.
+    may_miss_classes: ClassVar[bool] = False
 
     @field_validator("test")
     @classmethod
@@ -86,6 +91,7 @@ class ExternalSplitSettings(SplitSettings):
     train: float = Field(ge=0, lt=1)
     val: float = Field(ge=0, lt=1)
     test: float = Field(gt=0, le=1)
+    may_miss_classes: ClassVar[bool] = True  # its segmenters have learned them elsewhere
 
     @field_validator("folds")
     @classmethod
@@ -104,13 +110,13 @@ class Split:
     notes: list[str]
 
 
-def find_groups(sources: list[str], settings: SplitSettings, root: Path) -> list[str]:
+def find_groups(sources: list[str], settings: SplitSettings, root: Path) -> Groups:
     """The group of each photo; the photo itself where no groups are given."""
     if settings.group_pattern is not None:
         return groups_by_pattern(sources, settings.group_pattern)
     if settings.group_csv is not None:
         return groups_from_csv(sources, root / settings.group_csv)
-    return sources
+    return {source: source for source in sources}, []
 
 
 def split_photos(
@@ -124,22 +130,16 @@ def split_photos(
         settings: shares and folds.
         seed: the run's seed.
 
-    Where there are fewer groups than the split needs, single photos are split and a note warns.
+    Raises:
+        UserError: there are fewer groups than the split needs.
     """
     assert len(groups) == len(figures) and len(groups) > 0
     total_groups = len(set(groups))
     needed = max(len(_parts_in_use(settings)), settings.folds or 0)
-    units, unit, notes = groups, "group", []
+    unit, notes = "group", []
     if total_groups < needed:
-        units, unit = [str(index) for index in range(len(groups))], "photo"
-        in_use = [PARTS[part] for part in _parts_in_use(settings)]
-        what = f"{settings.folds} folds" if settings.folds else ", ".join(in_use)
-        notes.append(
-            f"WARNING: {total_groups} group{'s' * (total_groups != 1)}, {what} need at least "
-            f"{needed}: split by photo instead, so the same object lies on both sides and test "
-            "figures flatter"
-        )
-    elif total_groups == len(groups):
+        raise UserError(_too_few(groups, needed, settings))
+    if total_groups == len(groups):
         unit = "photo"
         notes.append(
             "every photo is a group of its own (split.group_pattern and split.group_csv name no "
@@ -147,10 +147,30 @@ def split_photos(
         )
     elif total_groups < 4 * needed:
         notes.append(f"only {total_groups} groups: figures swing with the draw, use split.folds")
-    parts = _cut(units, figures, settings, seed)
-    if unit == "group":
-        assert_no_group_on_two_sides(groups, parts)
+    parts = _cut(groups, figures, settings, seed)
+    assert_no_group_on_two_sides(groups, parts)
     return Split(parts, unit, notes)
+
+
+def _too_few(groups: list[str], needed: int, settings: SplitSettings) -> str:
+    """What to tell of groups that cannot be split; a split by photo would flatter every figure."""
+    in_use = [PARTS[part] for part in _parts_in_use(settings)]
+    what = f"split.folds = {settings.folds}" if settings.folds else " and ".join(in_use)
+    total, photos = len(set(groups)), len(groups)
+    told = f"at least {needed} for {what}"
+    if total == photos:
+        return (
+            f"split: got {photos} photo{'s' * (photos != 1)}, expected {told}, as no photo lies on "
+            "two sides; label more photos"
+        )
+    where = "split.group_pattern" if settings.group_pattern is not None else "split.group_csv"
+    shown = ", ".join(sorted(set(groups)))
+    return (
+        f"{where}: got {total} group{'s' * (total != 1)} of {photos} photos ({shown}), expected "
+        f"{told}, as no group lies on two sides; photograph more objects, or set it to null to "
+        "split by photo, if you accept that the same object lies on both sides and test figures "
+        "flatter"
+    )
 
 
 def assert_no_group_on_two_sides(groups: list[str], parts: list[str]) -> None:
@@ -175,6 +195,11 @@ def _cut(units: list[str], figures: np.ndarray, settings: SplitSettings, seed: i
         return [PARTS[part] for part in chosen[member]]
     equal = np.full(settings.folds, 1 / settings.folds)
     tested = assign(sums, equal, numpy_rng(seed, "folds")) == settings.fold
+    if (~tested).sum() < 2:
+        raise UserError(
+            f"split.folds: got {settings.folds} folds of {len(names)} groups, expected at least 2 "
+            f"groups beside fold {settings.fold} for train and val; photograph more objects"
+        )
     shares = np.array([settings.train, settings.val]) / (settings.train + settings.val)
     rest = assign(sums[~tested], shares, numpy_rng(seed, "split", settings.fold))
     parts = np.full(len(names), PARTS.index("test"))

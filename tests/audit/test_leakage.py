@@ -59,7 +59,9 @@ def test_the_proposal_is_read_as_groups(photos, tmp_path):
     frame = manifest(SPLITS)
     proposal = find_leakage(photos, frame, 0.05).groups
     proposal.to_csv(tmp_path / "groups.csv", index=False)
-    groups = groups_from_csv(frame["source"].tolist(), tmp_path / "groups.csv")
+    of_photos, problems = groups_from_csv(frame["source"].tolist(), tmp_path / "groups.csv")
+    groups = [of_photos[source] for source in frame["source"]]
+    assert problems == []
     assert groups[2] == groups[30] == groups[31] and groups[20] == groups[21]
     assert len(set(groups)) == 34 - 3
 

@@ -1,6 +1,7 @@
 """Unpacking archives, honest and hostile."""
 
 import json
+import random
 import stat
 import zipfile
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_bomb_that_lies_about_its_size_never_outgrows_what_it_declared(tmp_pat
     archive = make_zip(tmp_path / "a.zip", GOOD | {"images/bomb.jpg": bytes(3_500_000)})
     true_size, said = (3_500_000).to_bytes(4, "little"), (9).to_bytes(4, "little")
     archive.write_bytes(archive.read_bytes().replace(true_size, said))
-    with pytest.raises(UserError, match="no intact zip archive"):
+    with pytest.raises(UserError, match=r"bomb\.jpg': cannot be unpacked: Bad CRC-32"):
         unpack(archive, tmp_path)
     bomb = tmp_path / "out/images/bomb.jpg"
     assert not bomb.exists() or bomb.stat().st_size <= 9
@@ -130,9 +131,43 @@ def test_archives_without_one_whole_data_set_are_named(tmp_path, files, match):
 def test_what_is_no_zip_or_a_torn_one_is_named(tmp_path):
     page = tmp_path / "page.zip"
     page.write_text("<html>not found</html>")
-    with pytest.raises(UserError, match=r"no intact zip archive .*<html>not found"):
+    with pytest.raises(UserError, match=r"<html>not found.* cannot be unpacked: File is not a zip"):
         unpack(page, tmp_path)
     whole = make_zip(tmp_path / "a.zip", GOOD).read_bytes()
     page.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="no intact zip archive"):
+    with pytest.raises(UserError, match=r"page\.zip.*: cannot be unpacked: File is not a zip"):
         unpack(page, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["STORED", "DEFLATED", "BZIP2", "LZMA"])
+def test_damaged_bytes_are_named_and_never_lead_out(tmp_path, method):
+    intact = tmp_path / "intact.zip"
+    with zipfile.ZipFile(intact, "w", getattr(zipfile, f"ZIP_{method}")) as zipped:
+        for name, content in GOOD.items():
+            zipped.writestr(name, content)
+    whole, rng = intact.read_bytes(), random.Random(method)
+    damaged, told = tmp_path / "damaged.zip", []
+    for _ in range(60):
+        content = bytearray(whole)
+        for _ in range(3):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        damaged.write_bytes(content)
+        try:
+            unpack(damaged, tmp_path)
+        except UserError as error:
+            told.append(str(error))
+    assert len(told) > 20 and all("damaged.zip" in message for message in told)
+    assert {path.name for path in tmp_path.iterdir()} == {"intact.zip", "damaged.zip", "out"}
+
+
+@pytest.mark.parametrize(
+    ("files", "match"),
+    [
+        ({"images/a": "x", "images/a/b.jpg": "x"}, "'images/a' is a file and a folder at once"),
+        ({f"images/{'é' * 200}.jpg": "x"}, "has too long a name"),
+        ({"annotations/instances_default.json": "[" * 100_000}, "is no COCO file: RecursionError"),
+    ],
+)
+def test_what_no_file_system_or_parser_takes_is_refused(tmp_path, files, match):
+    with pytest.raises(UserError, match=match):
+        unpack(make_zip(tmp_path / "a.zip", GOOD | files), tmp_path)

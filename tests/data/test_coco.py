@@ -6,6 +6,7 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from pipeline.data.coco import CocoSettings, read_coco
+from pipeline.data.problems import FaultError
 from pipeline.io.errors import UserError
 
 SETTINGS = CocoSettings(annotations="annotations/instances.json", images=".")
@@ -130,19 +131,19 @@ def test_every_fault_is_listed_with_file_and_field(tmp_path):
     _write(tmp_path / "set", annotations, names=names)
     (tmp_path / "set/images/broken.png").write_bytes(b"no image")
     Image.new("RGB", (10, 8)).save(tmp_path / "outside.png")
-    problems = "\n".join(_read(tmp_path / "set").problems)
+    problems = "\n".join(map(str, _read(tmp_path / "set").problems))
     for complaint in (
-        "instances.json: annotations[0] (id 1).image_id: 77 is no id",
-        "annotations[1] (id 1).category_id: 1 is no id",
-        "annotations[2] (id 1).segmentation: a polygon of 5 values",
-        "annotations[3] (id 1).segmentation: a polygon of 6 values, expected pairs",
-        "annotations[4] (id 1).segmentation: counts add up to 10, expected 80",
-        "annotations[5] (id 1).segmentation: RLE of size [10, 8], expected [8, 10]",
-        "annotations[6] (id 1).segmentation: counts: expected a compressed RLE",
-        "annotations[7] (id 1).segmentation: counts add up to 0, expected 80",
-        "images[1].file_name: 'images/gone.png' not found in",
-        "broken.png: cannot be read as an image",
-        "images[3].file_name: '../outside.png' lies outside",
+        "instances.json: annotations[0] (id 1).image_id: got 77, expected an id of images",
+        "annotations[1] (id 1).category_id: got 1, expected an id of one category",
+        "annotations[2] (id 1).segmentation: got a polygon of 5 values",
+        "annotations[3] (id 1).segmentation: got a polygon of 6 values, expected pairs",
+        "annotations[4] (id 1).segmentation: got counts that add up to 10, expected 80",
+        "annotations[5] (id 1).segmentation: got RLE of size [10, 8], expected [8, 10]",
+        "annotations[6] (id 1).segmentation: got other counts, expected a compressed RLE",
+        "annotations[7] (id 1).segmentation: got counts that add up to 0, expected 80",
+        "images[1].file_name: got 'images/gone.png', which is not there",
+        "broken.png: format: got no image that can be recognised",
+        "images[3].file_name: got '../outside.png', which leads out",
     ):
         assert complaint in problems
     assert len(problems.splitlines()) == 11
@@ -158,10 +159,14 @@ def test_clashing_ids_and_files_are_faults(tmp_path):
         categories=[{"id": 5, "name": "blemish"}, {"id": 5, "name": "mould"}],
     )
     problems = _read(tmp_path).problems
-    assert len(problems) == 3
-    assert "categories[1].id: 5 is blemish and mould" in problems[0]
-    assert "images[1].id: 1 is also images[0]" in problems[1]
-    assert "images[2].file_name: images/a.png is also images[0]" in problems[2]
+    assert [(problem.field, problem.got) for problem in problems] == [
+        ("categories[1].id", "5, which is blemish and mould"),
+        ("images[0].id", "1 as images[1]"),
+        ("images[1].id", "1 as images[0]"),
+        ("images[0].file_name", "images/a.png, as in images[2]"),
+        ("images[2].file_name", "images/a.png, as in images[0]"),
+    ]
+    assert _read(tmp_path).records == []
 
 
 def test_two_ids_of_one_category_name_are_one_category(tmp_path):
@@ -173,12 +178,15 @@ def test_two_ids_of_one_category_name_are_one_category(tmp_path):
     assert reading.records[0].masks({"blemish"})["blemish"].sum() == 12 + 4
 
 
-def test_boxes_without_outline_are_left_out_with_a_note(tmp_path):
+def test_a_polygon_without_area_covers_nothing_and_a_box_has_no_outline(tmp_path):
     annotations = [_region([], bbox=[0, 0, 4, 4]), _region([[0, 0, 4, 4]], category_id=4)]
     _write(tmp_path, annotations)
     reading = _read(tmp_path)
-    assert reading.records[0].categories == frozenset()
+    # there is a blemish, so the photo is not free of it; but nobody said where
+    assert reading.records[0].categories == {"blemish"}
     assert reading.records[0].masks({"mould"}) == {}
+    with pytest.raises(FaultError, match=r"annotations\[0\] .*no outline of blemish"):
+        reading.records[0].masks({"blemish"})
     assert "2 annotations without an area" in reading.notes[0]
 
 
@@ -192,7 +200,8 @@ def test_annotations_of_another_scale_are_kept_and_of_another_aspect_refused(tmp
 
     _write(tmp_path, [], images=[{**double, "height": 20}])
     (problem,) = _read(tmp_path).problems
-    assert "images[0]: width, height 20, 20, but images/a.png has 10×8 px" in problem
+    assert problem.field == "images[0].width, height"
+    assert (problem.got, problem.photo) == ("20×20", "images/a.png")
 
 
 def test_masks_follow_the_exif_orientation(tmp_path):

@@ -51,10 +51,9 @@ def test_parts_without_a_share_stay_empty_and_groups_whole():
     assert set(_split(groups, train=0.0, val=0.0, test=1.0).parts) == {"test"}
 
 
-def test_three_parts_of_two_groups_are_split_by_photo_and_said_so():
-    split = _split(["a"] * 5 + ["b"] * 5, train=0.4, val=0.2, test=0.4)
-    assert split.unit == "photo"
-    assert "2 groups, train, val, test need at least 3" in split.notes[0]
+def test_three_parts_of_two_groups_are_refused():
+    with pytest.raises(UserError, match=r"got 2 groups of 10 photos \(a, b\), expected at least 3"):
+        _split(["a"] * 5 + ["b"] * 5, train=0.4, val=0.2, test=0.4)
 
 
 def test_the_training_set_keeps_all_its_parts():

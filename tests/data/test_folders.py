@@ -114,7 +114,7 @@ def test_class_from_the_pixels_value_or_palette_index(tmp_path):
     unlisted = _settings(CONSTANT, class_from="value", class_values={"crack": [1]})
     problems = read_folders(tmp_path, unlisted).problems
     assert len(problems) == 2
-    assert "grey_mask.png: cannot be used as a mask: values 7 are in no class" in problems[0]
+    assert "grey_mask.png: values: got 7, expected those of" in str(problems[0])
     ignored = _settings(
         CONSTANT, class_from="value", class_values={"background": [0, 7], "crack": [1]}
     )
@@ -126,7 +126,8 @@ def test_missing_masks_are_errors_or_mean_defect_free(tmp_path):
         _photo(tmp_path, f"images/{name}.png")
     _mask(tmp_path, "masks/a_mask.png", _square())
     (problem,) = read_folders(tmp_path, _settings(CONSTANT)).problems
-    assert "masks/b_mask.png: no such mask; expected one for images/b.png" in problem
+    assert "masks/b_mask.png: dataset.folders.mask: got no such mask" in str(problem)
+    assert problem.photo == "images/b.png"
     reading = read_folders(tmp_path, _settings(CONSTANT, mask_missing="defect_free"))
     assert _by_source(reading)["images/b.png"].categories == frozenset()
 
@@ -139,11 +140,11 @@ def test_every_fault_is_listed(tmp_path):
     (tmp_path / "masks/broken_mask.png").write_bytes(b"")
     (tmp_path / "images/photo.png").write_bytes(b"text")
     reading = read_folders(tmp_path, _settings(CONSTANT))
-    problems = "\n".join(reading.problems)
+    problems = "\n".join(map(str, reading.problems))
     assert len(reading.problems) == 3
-    assert "small_mask.png: 5×4 px, expected the size of images/small.png, 10×8" in problems
-    assert "broken_mask.png: cannot be used as a mask" in problems
-    assert "photo.png: cannot be read as an image" in problems
+    assert "small_mask.png: size: got 5×4 px, expected that of images/small.png, 10×8" in problems
+    assert "broken_mask.png: format: got an empty file" in problems
+    assert "photo.png: format: got no image that can be recognised" in problems
     assert list(_by_source(reading)) == ["images/good.png"]
 
 
@@ -151,7 +152,7 @@ def test_a_region_in_a_defect_free_class_is_a_fault(tmp_path):
     _photo(tmp_path, "MT_Free/Imgs/a.jpg")
     _mask(tmp_path, "MT_Free/Imgs/a.png", _square())
     (problem,) = read_folders(tmp_path, _settings(TILES)).problems
-    assert "shows a region, but Free is in dataset.folders.defect_free" in problem
+    assert "got a region, but Free is in dataset.folders.defect_free" in str(problem)
 
 
 def test_masks_of_zeros_and_ones_are_told_from_empty_ones(tmp_path):

@@ -6,34 +6,53 @@ from pipeline.io.errors import UserError
 SOURCES = ["a/0037_G.jpg", "b/0037_H.jpg", "b/0038_G.jpg"]
 
 
+def _of_sources(groups):
+    return dict(zip(SOURCES, groups, strict=True))
+
+
 def test_pattern_is_searched_in_the_name_and_then_in_the_path():
-    assert groups_by_pattern(SOURCES, r"^(\d+)_") == ["0037", "0037", "0038"]
-    assert groups_by_pattern(SOURCES, r"^(\w)/") == ["a", "b", "b"]
+    for pattern, expected in ((r"^(\d+)_", ["0037", "0037", "0038"]), (r"^(\w)/", ["a", "b", "b"])):
+        assert groups_by_pattern(SOURCES, pattern) == (_of_sources(expected), [])
 
 
 def test_photos_that_do_not_match_are_named():
-    with pytest.raises(UserError, match=r"group_pattern.*1 of 3.*b/0038_G\.jpg"):
-        groups_by_pattern(SOURCES, r"^(0037)_")
+    groups, (problem,) = groups_by_pattern(SOURCES, r"^(0037)_")
+    assert groups == {"a/0037_G.jpg": "0037", "b/0037_H.jpg": "0037"}
+    assert (problem.photo, problem.field) == ("b/0038_G.jpg", "split.group_pattern")
 
 
 def test_csv_names_photos_by_path_or_by_unique_file_name(tmp_path):
     path = tmp_path / "groups.csv"
     path.write_text("image,group\n./a/0037_G.jpg,x\nb/0037_H.jpg,y\n0038_G.jpg,x\n")
-    assert groups_from_csv(SOURCES, path) == ["x", "y", "x"]
+    assert groups_from_csv(SOURCES, path) == (_of_sources(["x", "y", "x"]), [])
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("image,group\na/0037_G.jpg,x\n", r"no group for 2 of 3 photos: b/0037_H\.jpg"),
-        ("photo,tile\na,b\n", "expected image and group"),
-        ("image,group\na/0037_G.jpg,x\na/0037_G.jpg,y\n", "line 3: a/0037_G.jpg is in two groups"),
-        ("image,group\na/0037_G.jpg,\n", "line 2: image or group is empty"),
+        ("a/0037_G.jpg,x\n", "group: got no group for b/0037_H.jpg, expected one group a photo"),
+        ("a/0037_G.jpg,x\na/0037_G.jpg,y\n", "group: got groups x (line 2), y (line 3), expected"),
+        ("a/0037_G.jpg,\n", "line 2: got image 'a/0037_G.jpg', group '', expected both"),
     ],
 )
-def test_faulty_csv_is_named(tmp_path, text, complaint):
+def test_faulty_lines_are_named(tmp_path, text, complaint):
     path = tmp_path / "groups.csv"
-    path.write_text(text)
+    path.write_text("image,group\n" + text)
+    _, problems = groups_from_csv(SOURCES, path)
+    assert any(f"{path}: {complaint}" in str(problem) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"photo,tile\na,b\n", "columns: got .* expected image and group"),
+        (b"image,group\n\xff,x\n", "encoding: got .* expected UTF-8"),
+        (b"", "columns: got None"),
+    ],
+)
+def test_what_is_no_such_table_is_refused(tmp_path, content, complaint):
+    path = tmp_path / "groups.csv"
+    path.write_bytes(content)
     with pytest.raises(UserError, match=complaint):
         groups_from_csv(SOURCES, path)
 
@@ -46,5 +65,6 @@ def test_missing_csv_is_named(tmp_path):
 def test_a_file_name_that_two_photos_share_is_not_taken(tmp_path):
     path = tmp_path / "groups.csv"
     path.write_text("image,group\nx.jpg,one\n")
-    with pytest.raises(UserError, match="2 of 2"):
-        groups_from_csv(["a/x.jpg", "b/x.jpg"], path)
+    groups, problems = groups_from_csv(["a/x.jpg", "b/x.jpg"], path)
+    assert groups == {}
+    assert [problem.photo for problem in problems] == ["a/x.jpg", "b/x.jpg"]

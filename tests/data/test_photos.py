@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.photos import UNREADABLE, read_header, read_photo, turn_mask
+from pipeline.data.photos import read_header, read_photo, turn_mask
+from pipeline.data.problems import FaultError
 
 ORIENTATION = 274
 
@@ -84,5 +85,5 @@ def test_truncated_photo_raises(tmp_path, pixels):
     _oriented(path, 1, np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:1500])
     read_header(path)
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(FaultError, match=r"pixels: got .*truncated.*; copy it anew"):
         read_photo(path)

@@ -209,6 +209,8 @@ def test_regions_that_vanish_drop_the_photo_or_leave_it_without_defect(lemons, t
 
 def test_a_class_that_vanishes_beside_another_is_told(lemons, tmp_path):
     _add_region(lemons, 3, 5, _box(20, 20, 1, 1))
+    for index in (0, 1, 2, 4):
+        _add_region(lemons, index, 5, _box(18, 18, 4, 4))
     several = {"classes": {"mould": ["mould"], "dot": ["dot"]}, "overlap": "mix"}
     told = _prepare(_choice(lemons, subset=several), tmp_path / "out")
     assert any("dot vanishes at this size in 1 photos that stay" in line for line in told)
@@ -218,6 +220,8 @@ def test_a_class_that_vanishes_beside_another_is_told(lemons, tmp_path):
 
 def test_photos_whose_classes_overlap_can_be_left_out(lemons, tmp_path):
     _add_region(lemons, 3, 5, _box(10, 10, 4, 4))
+    for index in range(5):
+        _add_region(lemons, index + 5, 5, _box(18, 18, 4, 4))
     several = {"classes": {"mould": ["mould"], "dot": ["dot"]}, "overlap": "exclude"}
     told = _prepare(_choice(lemons, subset=several), tmp_path / "out")
     assert "1 photos left out, as their classes overlap" in told
@@ -233,9 +237,9 @@ def test_all_faults_are_told_at_once_and_the_old_set_stays(lemons, tmp_path):
     with pytest.raises(UserError) as caught:
         _prepare(_choice(lemons), tmp_path / "out")
     message = str(caught.value)
-    assert message.startswith("2 faults in")
+    assert message.startswith("2 problems in")
     assert "0001_A_1.png: " in message
-    assert "image_id: 77 is no id in images" in message
+    assert "image_id: got 77, expected an id of images" in message
     assert (tmp_path / "out/manifest.parquet").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
@@ -244,10 +248,10 @@ def test_photos_without_an_object_are_faults(lemons, tmp_path):
     _change(lemons, lambda c: c.update(annotations=c["annotations"][2:]))  # none left on photo 0
     Image.new("RGB", (32, 32)).save(lemons / "images/0000_A_0.png")
     for source, complaint in (
-        ("category", r"0000_A_0\.png: no region of dataset\.object\.category = 'fruit'"),
-        ("threshold", r"0000_A_0\.png: no pixel brighter than dataset\.object\.threshold = 16"),
+        ("category", r"0000_A_0\.png: dataset\.object\.category: got no region"),
+        ("threshold", r"0000_A_0\.png: dataset\.object\.threshold: got no pixel brighter"),
     ):
-        with pytest.raises(UserError, match=rf"^1 faults in (.|\n)*{complaint}"):
+        with pytest.raises(UserError, match=rf"^1 problem in (.|\n)*{complaint}"):
             _prepare(_choice(lemons, source, subset={"defect_free": "include"}), tmp_path / "out")
 
 

@@ -94,19 +94,12 @@ def test_windows_keep_their_photos_group(field, tmp_path):
     assert frame.groupby("group")["split"].nunique().max() == 1
 
 
-def test_too_few_groups_fall_back_to_photos_and_not_to_windows(field, tmp_path):
-    frame, told = _prepare(field, tmp_path / "out", group_pattern=r"(p)")
-    assert any("WARNING: 1 group" in line for line in told)
-    assert set(frame["split"]) == {"train", "val", "test"}
-    assert frame.groupby("source")["split"].nunique().max() == 1
-
-
 def test_fewer_photos_than_parts_are_refused(field, tmp_path):
     for path in list((field / "images").iterdir())[2:]:
         path.unlink()
-    with pytest.raises(
-        UserError, match=r"split: got 2 photos, train and val and test need at least 3"
-    ):
+        (field / "masks" / path.name).unlink()
+    complaint = r"split: got 2 photos, expected at least 3 for train and val and test"
+    with pytest.raises(UserError, match=complaint):
         _prepare(field, tmp_path / "out")
 
 
@@ -158,7 +151,9 @@ def test_a_photo_without_an_object_stays_a_fault(field, tmp_path):
     Image.new("RGB", (48, 32)).save(field / "images/p1_0.png")
     (field / "masks/p1_0.png").unlink()
     Image.new("L", (48, 32)).save(field / "masks/p1_0.png")
-    with pytest.raises(UserError, match=r"1 faults in (.|\n)*no pixel brighter than"):
+    with pytest.raises(
+        UserError, match=r"1 problem in (.|\n)*no pixel brighter, the brightest is 0"
+    ):
         _prepare(field, tmp_path / "out", source="threshold")
 
 

@@ -67,20 +67,30 @@ def test_folds_test_every_group_once(fruits):
 
 
 @pytest.mark.parametrize("total_groups", [1, 2])
-def test_too_few_groups_are_split_by_photo_with_a_warning(total_groups):
+def test_too_few_groups_are_refused(total_groups):
     groups = [str(i % total_groups) for i in range(50)]
-    split = split_photos(groups, np.ones((50, 1)), _settings(), 0)
-    assert split.unit == "photo"
-    assert f"WARNING: {total_groups} group" in split.notes[0]
-    assert [split.parts.count(part) for part in SHARES] == [32, 8, 10]
+    complaint = (
+        rf"split\.group_csv: got {total_groups} groups? of 50 photos .* at least 3 for train"
+    )
+    with pytest.raises(UserError, match=complaint):
+        split_photos(groups, np.ones((50, 1)), _settings(), 0)
 
 
-def test_more_folds_than_groups_are_split_by_photo_with_a_warning():
+def test_more_folds_than_groups_are_refused():
     groups = [str(i % 4) for i in range(50)]
-    split = split_photos(groups, np.ones((50, 1)), _settings(folds=5, fold=4), 0)
-    assert split.unit == "photo"
-    assert "4 groups, 5 folds need at least 5" in split.notes[0]
-    assert split.parts.count("test") == 10
+    with pytest.raises(UserError, match=r"got 4 groups .* at least 5 for split\.folds = 5"):
+        split_photos(groups, np.ones((50, 1)), _settings(folds=5, fold=4), 0)
+
+
+def test_a_fold_that_leaves_one_group_is_refused():
+    groups = ["a"] * 8 + ["b"] + ["c"]
+    refused = 0
+    for fold in range(2):
+        try:
+            split_photos(groups, np.ones((10, 1)), _settings(folds=2, fold=fold), 0)
+        except UserError as error:
+            refused += "at least 2 groups beside fold" in str(error)
+    assert refused == 1
 
 
 def test_as_many_groups_as_parts_fill_every_part():
@@ -91,7 +101,7 @@ def test_as_many_groups_as_parts_fill_every_part():
 
 
 def test_without_groups_photos_are_split_and_it_is_said():
-    groups = find_groups([f"{i}.jpg" for i in range(100)], _settings(), None)
+    groups = list(find_groups([f"{i}.jpg" for i in range(100)], _settings(), None)[0].values())
     split = split_photos(groups, np.zeros((100, 1)), _settings(), 0)
     assert split.unit == "photo"
     assert "every photo is a group of its own" in split.notes[0]
