@@ -5,86 +5,29 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.audit.settings import AuditSettings
 from pipeline.autoencoding.settings import AutoencoderSettings, MaskAutoencoderSettings
-from pipeline.copy_paste.between_photos import PastingSettings
-from pipeline.copy_paste.settings import CopyPasteSettings
-from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.fitting import ImageSettings
-from pipeline.data.mix_settings import read_mixes
-from pipeline.data.readers import DatasetSettings
-from pipeline.data.splits import ExternalSplitSettings, SplitSettings
-from pipeline.data.subsets import SubsetSettings
-from pipeline.diffusion.finetuning_settings import FinetuneSettings
-from pipeline.diffusion.image_kinds import LdmSettings, SdmSettings
-from pipeline.diffusion.mask_kinds import LatentMaskSettings, PixelMaskSettings
-from pipeline.diffusion.mask_model import MaskSamplingSettings
+from pipeline.diffusion.image_kinds import SdmSettings
 from pipeline.diffusion.pair_kind import PairSettings
-from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.diffusion.superres import SuperresSettings
-from pipeline.generation_quality.settings import QualitySettings
 from pipeline.io.params import read_params, section
 from pipeline.io.presets import compose, write_params
-from pipeline.masks.sources import MaskSettings
 from pipeline.models.autoencoder import build_autoencoder
 from pipeline.models.concat_unet import ConcatNetworkSettings, build_concat_unet
-from pipeline.models.conditioning import ConditionSettings
 from pipeline.models.pair_unet import build_pair_unet
-from pipeline.models.segmenters import NetworkSettings
 from pipeline.models.spade_unet import build_network
 from pipeline.models.superres_unet import build_superres_unet
 from pipeline.models.timed_discriminator import build_timed_discriminator
-from pipeline.reporting.settings import ReportSettings
-from pipeline.segmentation.external_settings import ExternalSettings
-from pipeline.segmentation.filtering import FilterSettings
-from pipeline.segmentation.finetuning import FinetuningSettings
-from pipeline.segmentation.training import RepeatedTrainingSettings, TrainingSettings
+from pipeline.parameters.together import check_parameters
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
-SECTIONS = {
-    "dataset": DatasetSettings,
-    "split": SplitSettings,
-    "audit": AuditSettings,
-    "masks": MaskSettings,
-    "condition": ConditionSettings,
-    "masks.diffusion.sampling": MaskSamplingSettings,
-    "autoencoder": AutoencoderSettings,
-    "mask_autoencoder": MaskAutoencoderSettings,
-    "mask_dm.latent": LatentMaskSettings,
-    "mask_dm.pixel": PixelMaskSettings,
-    "image_dm.sdm": SdmSettings,
-    "image_dm.ldm": LdmSettings,
-    "image_dm.pair": PairSettings,
-    "image_dm.copy_paste": CopyPasteSettings,
-    "image_dm.finetune": FinetuneSettings,
-    "superres": SuperresSettings,
-    "sampling": SamplingSettings,
-    "filter": FilterSettings,
-    "filter.network": NetworkSettings,
-    "filter.training": TrainingSettings,
-    "evaluate_samples": QualitySettings,
-    "segmenters.network": NetworkSettings,
-    "segmenters.training": RepeatedTrainingSettings,
-    "segmenters.augmentation": AugmentationSettings,
-    "segmenters.pasting": PastingSettings,
-    "external": ExternalSettings,
-    "external.dataset": DatasetSettings,
-    "external.split": ExternalSplitSettings,
-    "external.finetuning": FinetuningSettings,
-    "report": ReportSettings,
-}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
 def test_a_preset_is_valid(name, tmp_path):
     write_params(compose(name, PRESETS), tmp_path / "params.yaml")
     params = read_params(tmp_path / "params.yaml")
-    for key, settings in SECTIONS.items():
-        section(settings, key, params)
-    for subset in params["subsets"]:
-        section(SubsetSettings, f"subsets.{subset}", params)
-    assert params["subset"] in params["subsets"]
-    assert params["segmenters"]["baseline"] in read_mixes(params)
+    check_parameters(params)
     image = section(ImageSettings, "image", params)
     size = (image.height, image.width)
     autoencoder = section(AutoencoderSettings, "autoencoder", params).network

@@ -20,7 +20,9 @@ PARAMS_FILE = Path("params.yaml")
 class Settings(BaseModel):
     """Base of all settings: immutable, refuses unknown keys and wrong types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 S = TypeVar("S", bound=Settings)
@@ -77,7 +79,10 @@ def section(model: type[S], key: str, params: dict[str, Any]) -> S:
 
 
 def parse(model: type[S], name: str, content: Any) -> S:
-    """Validate `content` as `model`; `name` is the dotted path put before each complaint."""
+    """Validate `content` as `model`; `name` is the dotted path put before each complaint.
+
+    An empty name stands for the whole file.
+    """
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -87,7 +92,7 @@ def parse(model: type[S], name: str, content: Any) -> S:
 def _complaints(name: str, error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors():
-        where = ".".join([name, *(str(part) for part in fault["loc"])])
+        where = ".".join(filter(None, [name, *(str(part) for part in fault["loc"])]))
         if fault["type"] == "extra_forbidden":
             lines.append(f"{where}: unknown parameter; remove it or check its spelling")
         elif fault["type"] == "missing":
