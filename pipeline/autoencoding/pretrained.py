@@ -81,7 +81,8 @@ def _load(source: str, subfolder: str | None, local_files_only: bool, section: s
     try:
         name = CLASSES["VQModel"].load_config(source, **options).get("_class_name")
         if name in CLASSES:
-            return CLASSES[name].from_pretrained(source, **options)
+            # A pickled .bin is not read; save_pretrained of diffusers writes .safetensors.
+            return CLASSES[name].from_pretrained(source, use_safetensors=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise UserError(f"{section}.pretrained: {source} cannot be loaded: {error}") from None
     raise UserError(

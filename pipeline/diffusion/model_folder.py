@@ -158,7 +158,10 @@ def load_network(kind: type[ModelMixin], folder: Path, checkpoint: str) -> Model
             "take one of these, or name it in training.candidates and train again"
         )
     try:
-        return kind.from_pretrained(folder / checkpoint, local_files_only=True).eval()
+        network = kind.from_pretrained(
+            folder / checkpoint, local_files_only=True, use_safetensors=True
+        )
+        return network.eval()
     except OSError as error:
         raise UserError(f"{folder / checkpoint}: cannot be loaded: {error}") from None
 

@@ -293,7 +293,9 @@ def _read_description(folder: Path, stage: str) -> _Description:
 
 def _load_parts(folder: Path, description: _Description) -> tuple[Autoencoder, Tensor, Tensor]:
     try:
-        network = NETWORKS[description.kind].from_pretrained(folder, local_files_only=True)
+        network = NETWORKS[description.kind].from_pretrained(
+            folder, local_files_only=True, use_safetensors=True
+        )
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: the autoencoder cannot be loaded: {error}") from None
     autoencoder = Autoencoder(network, description.unshuffle)
