@@ -7,19 +7,23 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format preset study chaos
+.PHONY: help repro test lint format preset study chaos lock audit
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 	@echo; echo "presets: $(patsubst presets/%.yaml,%,$(wildcard presets/*.yaml))"
 	@echo "studies: $(patsubst studies/%.yaml,%,$(wildcard studies/*.yaml))"
 
-$(READY): requirements.txt
+# The versions that are tested, checked by hash; UNLOCKED=1 takes the newest that requirements.txt
+# allows, for platforms or Pythons that the lock does not fit.
+$(READY): requirements.txt requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		$(if $(UNLOCKED),uv,--require-hashes -r requirements-uv.lock)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python \
+		$(if $(UNLOCKED),-r requirements.txt,--require-hashes -r requirements.lock)
 	@$(BIN)/python -m pipeline.reporting.plots_template
 	@touch $@
 
@@ -41,6 +45,16 @@ lint: $(READY)  ## style, formatting and the direction of imports
 format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock: $(READY)  ## write the lock after a change of requirements.txt; UPGRADE=1 takes newer versions
+	$(COMPILE) requirements.txt -o requirements.lock
+	echo uv | $(COMPILE) - -o requirements-uv.lock
+
+audit: $(READY)  ## look the locked versions up among known vulnerabilities (needs network)
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
 
 preset: $(READY)  ## write a preset into params.yaml: make preset NAME=tiles DATA=/path/to/tiles
 	$(BIN)/python -m pipeline.io.presets "$(NAME)" $(if $(DATA),--data "$(DATA)")
