@@ -54,7 +54,7 @@ lock: $(READY)  ## write the lock after a change of requirements.txt; UPGRADE=1 
 	echo uv | $(COMPILE) - -o requirements-uv.lock
 
 audit: $(READY)  ## look the locked versions up among known vulnerabilities (needs network)
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements.lock
 
 preset: $(READY)  ## write a preset into params.yaml: make preset NAME=tiles DATA=/path/to/tiles
 	$(BIN)/python -m pipeline.io.presets "$(NAME)" $(if $(DATA),--data "$(DATA)")
