@@ -1,6 +1,6 @@
 """Stage `report`: metrics/summary.json, the CSV tables and the page in metrics/report."""
 
-from pipeline.evaluation.differences import HEADLINE, differences
+from pipeline.evaluation.differences import HEADLINE, differences, group_sums
 from pipeline.evaluation.mask_statistics import compare, measure
 from pipeline.evaluation.score_table import POOLED, RUN, headline_scores, score_table
 from pipeline.io.errors import run
@@ -23,7 +23,8 @@ def main() -> None:
     compared = baselines(params)
     counts = read_counts(params)
     scores, all_scores = headline_scores(counts), score_table(counts)
-    gained = differences(counts, compared, settings.resamples, params["seed"])
+    sums = group_sums(counts)
+    gained = differences(sums, compared, settings.resamples, params["seed"])
     table = tables.mix_table(scores, gained[gained["figure"] == HEADLINE], compared)
     defects = all_scores["class"].isin(counts.loc[counts["class_index"] > 0, "class"])
     common = params["segmenters"]["baseline"]
@@ -33,6 +34,7 @@ def main() -> None:
         scores=scores,
         all_scores=all_scores,
         class_scores=all_scores[defects & (all_scores["reduction"] == POOLED)],
+        sums=sums,
         gained=gained,
         table=table,
         headline=tables.summary(table, common, synthetic_mixes(params)),

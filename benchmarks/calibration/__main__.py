@@ -14,9 +14,9 @@ import torch
 
 from benchmarks.calibration.drawing import draw
 from benchmarks.calibration.pages import family_table, single_table
-from benchmarks.calibration.trainings import arm_name, train_arm
+from benchmarks.calibration.trainings import arm_name, hold_out, train_arm
 from benchmarks.calibration.trials import TWINS, Size, family_trials, single_trials
-from pipeline.evaluation.differences import HEADLINE, group_ratios
+from pipeline.evaluation.differences import FIGURES, HEADLINE, group_ratios
 from pipeline.io.atomic import write_bytes, write_text
 from pipeline.io.errors import UserError, run
 from pipeline.io.params import PARAMS_FILE, read_params, value
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--photos", nargs="+", default=["16", "32", "all"], help="of each arm")
     parser.add_argument("--seeds", type=int, default=36, help="of the first arm, others half")
     parser.add_argument("--steps", type=int, default=40, help="of each training")
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--out", type=Path, required=True, help="folder for counts and tables")
     arguments = parser.parse_args()
     needed = (TWINS + 1) * max(SEEDS)
@@ -66,11 +66,12 @@ def _arms(arguments: argparse.Namespace) -> dict[str, Ratios]:
         path = arguments.out / f"counts_{arm_name(photos)}.parquet"
         if not path.exists():
             params, states = read_params(arguments.params), arguments.out / "states"
-            counts = train_arm(arguments.prepared, params, photos, seeds, arguments.steps, states)
+            split = hold_out(arguments.prepared)
+            counts = train_arm(split, params, photos, seeds, arguments.steps, states)
             counts.to_parquet(path, index=False)
         counts = pd.read_parquet(path)
         groups = sorted(counts["group"].unique())
-        arms[arm_name(photos)] = group_ratios(counts, HEADLINE, groups)
+        arms[arm_name(photos)] = group_ratios(counts, FIGURES[HEADLINE], groups)
     return arms
 
 

@@ -8,6 +8,7 @@ of one arm's trainings: what they differ by is chance alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,15 +57,25 @@ def single_trials(
             pair = arms[name], arms[names[0]]
             truth = _truth(*pair)
             found = np.array([_try_methods(pair, size, rng) for _ in range(trials)])  # T×M×2
-            low, high = np.moveaxis(found, 2, 0)
-            for index, method in enumerate(METHODS):
-                told = (low[:, index] > 0) | (high[:, index] < 0)
-                held = (low[:, index] <= truth) & (truth <= high[:, index])
-                row = {"seeds": size.seeds, "groups": size.groups, "arm": name}
-                row |= {"difference": truth, "method": method}
-                row |= share("told", told) | share("held", held)
-                rows.append(row | {"width": (high - low)[:, index].mean()})
+            row = {"seeds": size.seeds, "groups": size.groups, "arm": name}
+            rows += shares(row | {"difference": truth}, found, list(METHODS))
     return pd.DataFrame(rows)
+
+
+def shares(row: dict[str, Any], found: np.ndarray, methods: list[str]) -> list[dict[str, Any]]:
+    """A row for each method: `row`, `method`, `told`, `held` and `width` as of `single_trials`.
+
+    Args:
+        row: what the experiments have in common, the true `difference` among it.
+        found: float T×M×2, the interval of each trial and method.
+        methods: names of the M.
+    """
+    truth, rows = row["difference"], []
+    for method, (low, high) in zip(methods, np.moveaxis(found, (1, 2), (0, 1)), strict=True):
+        told, held = (low > 0) | (high < 0), (low <= truth) & (truth <= high)
+        own = share("told", told) | share("held", held) | {"width": (high - low).mean()}
+        rows.append(row | {"method": method} | own)
+    return rows
 
 
 def family_trials(
@@ -92,9 +103,9 @@ def family_trials(
             first = rng.permutation(len(better.numerator))[: size.seeds]  # those of both
             rest = np.setdiff1d(np.arange(len(baseline.numerator)), first)
             others = np.split(rng.permutation(rest)[: TWINS * size.seeds], TWINS)
-            twins = [_part(baseline, seeds, groups) for seeds in others]
-            runs, base = [*twins, _part(better, first, groups)], _part(baseline, first, groups)
-            draws = draw_groups(size.groups, RESAMPLES, int(rng.integers(2**31)))
+            twins = [part(baseline, seeds, groups) for seeds in others]
+            runs, base = [*twins, part(better, first, groups)], part(baseline, first, groups)
+            draws = draw_groups([size.groups], RESAMPLES, int(rng.integers(2**31)))
             compared = [compare_runs(run, base, draws) for run in runs]
             results.append([_corrected(compared, name) for name in CORRECTIONS])
         for index, name in enumerate(CORRECTIONS):
@@ -134,12 +145,13 @@ def _try_methods(
     else:  # the same seeds in both, as in the pipeline
         first = rng.integers(min(len(arm.numerator), len(baseline.numerator)), size=size.seeds)
         second = first
-    runs = _part(arm, first, groups), _part(baseline, second, groups)
-    draws = draw_groups(size.groups, RESAMPLES, int(rng.integers(2**31)))
+    runs = part(arm, first, groups), part(baseline, second, groups)
+    draws = draw_groups([size.groups], RESAMPLES, int(rng.integers(2**31)))
     return [method(*runs, draws) for method in METHODS.values()]
 
 
-def _part(run: Ratios, seeds: np.ndarray, groups: np.ndarray) -> Ratios:
+def part(run: Ratios, seeds: np.ndarray, groups: np.ndarray) -> Ratios:
+    """The run with some of its seeds and groups, some of them more than once."""
     where = np.ix_(seeds, range(run.numerator.shape[1]), groups)
     return Ratios(run.numerator[where], run.denominator[where])
 

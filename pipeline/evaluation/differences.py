@@ -5,14 +5,15 @@ baseline are judged on the same draws; both were trained with the same seeds. Th
 those of `pipeline.statistics`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluation.overlap import reduce_score, stack_counts
+from pipeline.evaluation.overlap import Metric, reduce_score, stack_counts
 from pipeline.statistics.comparison import compare_runs
-from pipeline.statistics.ratios import Ratios, draw_groups
+from pipeline.statistics.ratios import Ratios, draw_groups, from_rows, to_rows
 from pipeline.statistics.verdicts import judge
 
 COLUMNS = [
@@ -20,6 +21,7 @@ COLUMNS = [
     *("error_seeds", "error_groups", "comparisons", "low", "high", "verdict"),
 ]
 HEADLINE = "defect_iou"
+RUN = ["figure", "architecture", "mix"]
 
 
 def _pooled(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,27 +29,50 @@ def _pooled(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tp, tp + fp + fn
 
 
-def _imagewise(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores = [[reduce_score(photo[None], "iou", "macro-imagewise")] for photo in counts]
-    return np.array(scores), np.ones((len(counts), 1))
+def _imagewise(
+    counts: np.ndarray, metric: Metric, background: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    scores = [reduce_score(photo[None], metric, "macro-imagewise", background) for photo in counts]
+    return np.array(scores)[:, None], np.ones((len(counts), 1))
 
 
 # numerator and denominator of each photo and class, N×C each, from its counts, N×C×4
-FIGURES: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
+Figure = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+FIGURES: dict[str, Figure] = {
     HEADLINE: _pooled,  # `overlap.defect_iou`
-    "miou": _imagewise,  # macro-imagewise with background
+    "miou": partial(_imagewise, metric="iou", background=True),  # macro-imagewise
 }
 
 
-def differences(
-    counts: pd.DataFrame, baselines: dict[str, str], resamples: int, seed: int
-) -> pd.DataFrame:
-    """Difference of every mix to its baseline in each of `FIGURES`.
-
-    The intervals of one architecture are corrected for the number of its mixes.
+def group_sums(counts: pd.DataFrame, figures: Mapping[str, Figure] = FIGURES) -> pd.DataFrame:
+    """Each figure of each run as sums over its test groups, from which any draw's score follows.
 
     Args:
         counts: the pixel counts of all runs, on the same test photos.
+        figures: name to how it is computed.
+
+    Returns:
+        The columns figure, architecture, mix and those of `ratios.to_rows`.
+    """
+    groups = sorted(counts["group"].unique())
+    parts = []
+    for figure, compute in figures.items():
+        for (architecture, mix), run in counts.groupby(["architecture", "mix"], sort=False):
+            rows = to_rows(group_ratios(run, compute, groups), sorted(run["seed"].unique()), groups)
+            parts.append(rows.assign(figure=figure, architecture=architecture, mix=mix))
+    table = pd.concat(parts, ignore_index=True)
+    return table[[*RUN, *table.columns.drop(RUN)]]
+
+
+def differences(
+    sums: pd.DataFrame, baselines: Mapping[str, str], resamples: int, seed: int
+) -> pd.DataFrame:
+    """Difference of every mix to its baseline in each figure.
+
+    The intervals of one figure and architecture are corrected for the number of its mixes.
+
+    Args:
+        sums: the result of `group_sums`.
         baselines: the baseline of each mix.
         resamples: bootstrap draws of test groups.
         seed: the project's seed.
@@ -57,33 +82,28 @@ def differences(
         `COLUMNS`. `low` and `high` are the interval, the errors standard errors of the
         difference; what fewer than two seeds or two test groups cannot tell is NaN.
     """
-    groups = sorted(counts["group"].unique())
-    draws = draw_groups(len(groups), resamples, seed)
+    draws = draw_groups([sums["group"].nunique()], resamples, seed)
     rows = []
-    for figure in FIGURES:
-        for architecture, part in counts.groupby("architecture", sort=False):
-            runs = {
-                mix: group_ratios(frame, figure, groups)
-                for mix, frame in part.groupby("mix", sort=False)
-            }
-            arms = [mix for mix in runs if baselines[mix] != mix]
-            for mix in arms:
-                identity = (figure, architecture, mix, baselines[mix])
-                pair = (runs[mix], runs[baselines[mix]])
-                rows.append((*identity, *_row(*pair, draws, len(arms))))
+    for (figure, architecture), part in sums.groupby(["figure", "architecture"], sort=False):
+        runs = {mix: from_rows(frame) for mix, frame in part.groupby("mix", sort=False)}
+        arms = [mix for mix in runs if baselines[mix] != mix]
+        for mix in arms:
+            identity = (figure, architecture, mix, baselines[mix])
+            pair = (runs[mix], runs[baselines[mix]])
+            rows.append((*identity, *_row(*pair, draws, len(arms))))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def group_ratios(counts: pd.DataFrame, figure: str, groups: list[str]) -> Ratios:
+def group_ratios(counts: pd.DataFrame, compute: Figure, groups: list[str]) -> Ratios:
     """A figure of one run (all its seeds) as ratios over the test groups.
 
     Args:
         counts: the run's pixel counts.
-        figure: a key of `FIGURES`.
+        compute: one of `FIGURES`.
         groups: G names, in the order that the result has.
     """
     sums = [
-        [_per_group(each, of_seed, groups) for each in FIGURES[figure](stack_counts(of_seed))]
+        [_per_group(each, of_seed, groups) for each in compute(stack_counts(of_seed))]
         for _, of_seed in counts.groupby("seed")
     ]
     numerator, denominator = np.moveaxis(np.array(sums, dtype=float), 1, 0)  # S×C×G each

@@ -46,6 +46,7 @@ class Results:
     scores: architecture, mix, seed, defect_iou, miou.
     all_scores: the result of `score_table`: every score of every run and seed.
     class_scores: those of single defect classes, pooled over the photos.
+    sums: every figure of every run as sums over the test groups: metrics/group_sums.parquet.
     gained: every mix against its baseline: metrics/differences.csv.
     table: the result of `tables.mix_table`.
     headline: the result of `tables.summary`.
@@ -60,6 +61,7 @@ class Results:
     scores: pd.DataFrame
     all_scores: pd.DataFrame
     class_scores: pd.DataFrame
+    sums: pd.DataFrame
     gained: pd.DataFrame
     table: pd.DataFrame
     headline: dict[str, dict[str, Any]]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.io.atomic import output_folder, write_json, write_text
+from pipeline.io.atomic import output_folder, write_bytes, write_json, write_text
 from pipeline.io.manifests import read_manifest
 from pipeline.reporting import external, tables, trainings
 from pipeline.reporting.contents import SYNTHETIC, Results, gather
@@ -15,10 +15,11 @@ METRICS = Path("metrics")
 
 
 def write_report(params: dict[str, Any], settings: ReportSettings, results: Results) -> None:
-    """Write metrics/summary.json, metrics/*.csv and metrics/report, and print the headline."""
+    """Write metrics/summary.json, the tables and metrics/report, and print the headline."""
     with output_folder(METRICS / "report") as folder:
         write_page(folder / "index.html", gather(folder, params, settings, results))
     write_json(METRICS / "summary.json", results.headline)
+    write_bytes(METRICS / "group_sums.parquet", results.sums.to_parquet(index=False))
     curve = trainings.image_curve()
     for name, frame in {
         "segmentation": results.all_scores.round(tables.DECIMALS),

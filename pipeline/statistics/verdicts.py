@@ -51,4 +51,5 @@ def _margin(error: Error, confidence: float) -> float:
     """Student's; NaN where the error is."""
     if math.isnan(error.standard):
         return math.nan
-    return float(stats.t.ppf((1 + confidence) / 2, error.total - 1)) * error.standard
+    freedom = error.total - error.parts
+    return float(stats.t.ppf((1 + confidence) / 2, freedom)) * error.standard

@@ -31,12 +31,12 @@ def write_page(
         table: the result of `results.compare`.
     """
     axes = {axis: list(values) for axis, values in study.axes.items()}
-    over_groups = study.collect[study.figure.y].interval is not None
+    over_groups = study.collect[study.figure.y].sums is not None
     parts = [
         f"# {study.title}",
         f"{study.question.strip()} After {study.repeats.strip()}.",
         "## Verdict",
-        verdict(table, axes, study.figure.y, study.unit, over_groups),
+        verdict(table, axes, study.figure.y, study.folds, over_groups),
         f"![{figure_name(study.figure.y)}]({name}.png)",
     ]
     parts += TABLES[study.columns](study, table)
@@ -67,7 +67,7 @@ def _by_architecture(study: StudySettings, table: pd.DataFrame) -> list[str]:
     return [
         *parts,
         "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
-        f"means over {counted(_range(table['seeds']), study.unit)}; Diff.: of the mean, relative "
+        f"{_over(study, table)}; Diff.: of the mean, relative "
         "to the baseline. Bold: above the baseline; bold italics: the highest of the column.",
     ]
 
@@ -80,9 +80,9 @@ def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:
         parts += [f"## {architecture_name(str(architecture))}", shown]
     return [
         *parts,
-        "#R, #S: real and synthetic pairs trained on; means over "
-        f"{counted(_range(table['seeds']), study.unit)} ± their standard deviation. Bold: the "
-        "highest of the column, baselines left out.",
+        "#R, #S: real and synthetic pairs trained on; "
+        f"{_over(study, table)} ± their standard deviation. Bold: the highest of the column, "
+        "baselines left out.",
     ]
 
 
@@ -209,6 +209,12 @@ def _yaml(content: Mapping[str, Any]) -> str:
     buffer = io.StringIO()
     yaml.dump(dict(content), buffer)
     return buffer.getvalue()
+
+
+def _over(study: StudySettings, table: pd.DataFrame) -> str:
+    """What the figures are means over."""
+    folds = "" if study.folds is None else f", the test photos of {study.folds} folds together"
+    return f"means over {counted(_range(table['seeds']), 'seeds')}{folds}"
 
 
 def _range(numbers: pd.Series) -> str:

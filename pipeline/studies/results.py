@@ -1,9 +1,8 @@
 """The figures of a study's runs, and their differences to each run's own baseline.
 
-What other seeds would have given is taken from the spread of the seeds; what other test photos
-would have given from the run itself, which has the pixel counts of every photo, where the figure is
-one of metrics/differences.csv. The intervals of one architecture are corrected for all its
-comparisons in the study.
+What other seeds would have given is taken from the spread of the seeds; what other test groups
+would have given from the sums over each group, where the figure has them (`tested`). The intervals
+of one architecture are corrected for all its comparisons in the study.
 """
 
 import io
@@ -16,16 +15,15 @@ import pandas as pd
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import value
-from pipeline.statistics.comparison import Difference, Error, compare_scores
+from pipeline.statistics.comparison import compare_scores
 from pipeline.statistics.verdicts import judge
 from pipeline.studies.study import Cell, ColumnSettings
+from pipeline.studies.tested import Tested, read_scores
 
 MIX_FILE = "data/mixes/{}/mix.json"
 SCORES_FILE = "data/filtered/scores.parquet"
 ARMS = ("repeated", "pasted")  # origins of pairs that are not told apart by a column
-DIFFERENCES_FILE = "metrics/differences.csv"
 KEYS = ["architecture", "mix", "seed"]
-ERROR_OF_GROUPS = {"error_groups": "error", "groups": "groups"}  # of it: column's end here
 
 
 def read_cell(
@@ -40,18 +38,19 @@ def read_cell(
 
     Returns:
         A row for each architecture, mix and seed: the cell's `values` in columns of the axes'
-        names, `repeat`, `KEYS`, `baseline` (a mix), `real` and `synthetic` (pairs trained on),
-        `also` (what else the mix holds, such as `130 repeated` or `augmented`), `kept` (pairs
-        that the filter kept; NaN where it kept all), the figures, and of those with an `interval`
-        `<figure>_error` and `<figure>_groups`: what the test groups make uncertain in the mix's
-        difference to its baseline (standard error), and their number; NaN for a baseline.
+        names, `KEYS`, `baseline` (a mix), `real` and `synthetic` (pairs trained on), `also` (what
+        else the mix holds, such as `130 repeated` or `augmented`), `kept` (pairs that the filter
+        kept; NaN where it kept all), and the figures.
 
     Raises:
         UserError: a file or a row of it is missing.
     """
     frame = pd.DataFrame(columns=KEYS)
     for name, column in collect.items():
-        figure = _read_column(read, column, cell.values).rename(columns={column.column: name})
+        if column.sums is not None:
+            figure = read_scores(read, name, column.sums)
+        else:
+            figure = _read_column(read, column, cell.values).rename(columns={column.column: name})
         frame = figure if frame.empty else frame.merge(figure, on=KEYS, how="left")
     mixes = list(dict.fromkeys(frame["mix"]))
     summaries = {mix: json.loads(read(MIX_FILE.format(mix))) for mix in mixes}
@@ -64,50 +63,53 @@ def read_cell(
         also=frame["mix"].map({mix: _also(summary) for mix, summary in summaries.items()}),
         kept=_total_kept(read),
     )
-    labels = pd.DataFrame(cell.values | {"repeat": cell.repeat}, index=frame.index)
-    found = pd.concat([labels, keys, frame[list(collect)]], axis=1)
-    for name, column in collect.items():
-        if column.interval is not None:
-            errors = _read_errors(read, column.interval, name)
-            found = found.merge(errors, on=["architecture", "mix"], how="left")
-    return found
+    labels = pd.DataFrame(cell.values, index=frame.index)
+    return pd.concat([labels, keys, frame[list(collect)]], axis=1)
 
 
-def pool_repeats(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.DataFrame:
-    """The repeats of each cell in place of its seeds: means over the seeds of each.
+def pool_folds(
+    runs: pd.DataFrame, axes: list[str], figures: list[str], tested: Tested
+) -> pd.DataFrame:
+    """The folds of each cell as one: a row for each seed, as of a cell of one run.
 
-    Each fold is tested on groups that no other one is, and all of a fold's runs on the same; so
-    differences are taken fold by fold, and their spread over the folds is that over groups. Sizes
-    are means over the folds, which differ by a few pairs.
+    A figure of `tested` is that of the groups of all folds; others are means over the folds. Sizes
+    are means as well, as folds differ by a few pairs.
 
     Args:
         runs: rows of `read_cell` of all cells.
         axes: names of the axes.
         figures: names of the figures.
-
-    Returns:
-        The columns of `runs`, with the repeat's name as `seed`.
+        tested: the pooled test groups.
     """
     cell = [*axes, "architecture", "mix", "baseline"]
     groups = runs.groupby(cell, sort=False)
     sizes = groups[["real", "synthetic", "kept"]].transform("mean").round()
     sizes = sizes.astype({"real": int, "synthetic": int})
-    pooled = runs.assign(**sizes, also=groups["also"].transform("first"), seed=runs["repeat"])
-    same = [*cell, "real", "synthetic", "also", "kept", "repeat", "seed"]
-    return pooled.groupby(same, sort=False, dropna=False)[figures].mean().reset_index()
+    pooled = runs.assign(**sizes, also=groups["also"].transform("first"))
+    same = [*cell, "real", "synthetic", "also", "kept", "seed"]
+    pooled = pooled.groupby(same, sort=False, dropna=False)[figures].mean().reset_index()
+    scores = {
+        figure: [tested.score(row, figure) for row in pooled.to_dict("records")]
+        for figure in figures
+        if figure in tested.figures
+    }
+    return pooled.assign(**scores)
 
 
-def compare(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.DataFrame:
+def compare(
+    runs: pd.DataFrame, axes: list[str], figures: list[str], tested: Tested | None = None
+) -> pd.DataFrame:
     """Means over the seeds, and differences to the baseline with their intervals and verdicts.
 
     Args:
-        runs: rows of `read_cell` of all cells, or of `pool_repeats`.
+        runs: rows of `read_cell` of all cells, or of `pool_folds`.
         axes: names of the axes.
         figures: names of the figures.
+        tested: what allows for other test groups, in the figures that it has.
 
     Returns:
         A row for each cell, architecture and mix, in the order of `runs`: the columns of
-        `read_cell` but seed and repeat, `seeds` (their number), and for each figure `<figure>`,
+        `read_cell` but seed, `seeds` (their number), and for each figure `<figure>`,
         `<figure>_sd`, `<figure>_difference`, `<figure>_difference_percent` (of the baseline's
         mean), `<figure>_low`, `<figure>_high` (the interval of the difference) and
         `<figure>_verdict`. Those of differences are NaN for a baseline, spreads with one seed.
@@ -124,7 +126,7 @@ def compare(runs: pd.DataFrame, axes: list[str], figures: list[str]) -> pd.DataF
         table[figure] = groups[figure].mean().to_numpy()
         table[f"{figure}_sd"] = groups[figure].std(ddof=1).to_numpy()
         judged = [
-            _judge(rows, figure, comparisons.get(rows["architecture"].iloc[0], 1))
+            _judge(rows, figure, comparisons.get(rows["architecture"].iloc[0], 1), tested)
             for _, rows in groups
         ]
         table = pd.concat([table, pd.DataFrame(judged)], axis=1)
@@ -141,34 +143,22 @@ def is_judged(table: pd.DataFrame) -> pd.Series:
     return ~table["mix"].isin(table["baseline"])
 
 
-def _judge(rows: pd.DataFrame, figure: str, comparisons: int) -> dict[str, Any]:
+def _judge(
+    rows: pd.DataFrame, figure: str, comparisons: int, tested: Tested | None
+) -> dict[str, Any]:
     """The columns on the difference of one mix, whose `rows` are its seeds."""
     first, base = rows.iloc[0], rows[f"{figure}_base"]
     names = ("difference", "difference_percent", "low", "high", "verdict")
     if first["mix"] == first["baseline"]:
         return {f"{figure}_{name}": np.nan for name in names}
-    found = compare_scores(rows[figure].to_numpy(), base.to_numpy())
-    if f"{figure}_error" in rows:
-        of_groups = Error(float(first[f"{figure}_error"]), int(first[f"{figure}_groups"]))
-        found = Difference(found.value, (*found.errors, of_groups))
+    if tested is not None and figure in tested.figures:
+        found = tested.difference(first, figure)
+    else:
+        found = compare_scores(rows[figure].to_numpy(), base.to_numpy())
     verdict = judge(found, comparisons)
     percent = 100 * found.value / base.mean()
     told = (found.value, percent, verdict.low, verdict.high, verdict.word)
     return {f"{figure}_{name}": content for name, content in zip(names, told, strict=True)}
-
-
-def _read_errors(read: Callable[[str], bytes], interval: str, name: str) -> pd.DataFrame:
-    """architecture, mix, and the columns of `ERROR_OF_GROUPS` under the figure's name."""
-    table = pd.read_csv(io.BytesIO(read(DIFFERENCES_FILE)))
-    rows = table[table["figure"] == interval]
-    if rows.empty:
-        known = ", ".join(table["figure"].unique())
-        raise UserError(
-            f"{DIFFERENCES_FILE}: got no figure {interval!r}, expected one of {known}; mend "
-            f"collect.{name}.interval in the study"
-        )
-    renamed = {column: f"{name}_{end}" for column, end in ERROR_OF_GROUPS.items()}
-    return rows[["architecture", "mix", *ERROR_OF_GROUPS]].rename(columns=renamed)
 
 
 def _read_column(

@@ -21,8 +21,9 @@ from pipeline.studies.drawing import draw
 from pipeline.studies.experiments import Experiments
 from pipeline.studies.overrides import set_param_arguments
 from pipeline.studies.page import write_page
-from pipeline.studies.results import compare, pool_repeats, read_cell
+from pipeline.studies.results import compare, pool_folds, read_cell
 from pipeline.studies.study import Cell, StudySettings, read_study, span_cells
+from pipeline.studies.tested import read_tested
 
 RESULTS = Path("docs/results")
 LOG_LINES_SHOWN = 15
@@ -106,12 +107,11 @@ def write_results(
 ) -> None:
     """Write docs/results/<name>: one CSV, one figure, one page."""
     figures, axes = list(study.collect), list(study.axes)
-    runs = [
-        read_cell(experiments.files(experiment), cell, study.collect)
-        for experiment, cell in cells.items()
-    ]
-    rows = pd.concat(runs, ignore_index=True)
-    table = compare(pool_repeats(rows, axes, figures) if study.repeat else rows, axes, figures)
+    readers = [(cell, experiments.files(experiment)) for experiment, cell in cells.items()]
+    runs = [read_cell(read, cell, study.collect) for cell, read in readers]
+    rows, tested = pd.concat(runs, ignore_index=True), read_tested(readers, axes, study.collect)
+    rows = pool_folds(rows, axes, figures, tested) if study.folds else rows
+    table = compare(rows, axes, figures, tested)
     with output_folder(RESULTS / name) as folder:
         write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
         write_bytes(folder / f"{name}.png", draw(table, axes, study.figure))

@@ -1,7 +1,7 @@
 """A study: what varies, what is looked at, and the cells that follow from it.
 
 studies/<name>.yaml says which parameters take which values. The axes span a grid; each of its
-cells is one run of the whole pipeline, or one for each value of `repeat`, such as the folds.
+cells is one run of the whole pipeline, or one for each group fold.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings, parse, read_yaml
@@ -22,15 +22,21 @@ MIX = "mix"
 
 
 class ColumnSettings(Settings):
-    """A figure of each architecture, mix and seed: a column of a CSV file that a run writes."""
+    """A figure of each architecture, mix and seed: `sums`, or a column of a CSV file of a run."""
 
-    file: str
-    column: str
+    # a figure of metrics/group_sums.parquet; its verdicts allow for other test groups and other
+    # seeds, those of a column for other seeds alone
+    sums: str | None = None
+    file: str = ""
+    column: str = ""
     # of several rows, the one to take; `{axis}` stands for the cell's value of that axis
     where: dict[str, str] = Field(default_factory=dict)
-    # the figure of metrics/differences.csv that it is: its verdicts then allow for other test
-    # groups and other seeds; None = for other seeds alone
-    interval: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ColumnSettings":
+        if (self.sums is None) != bool(self.file and self.column) or (self.sums and self.where):
+            raise ValueError("either sums, or file and column (and where)")
+        return self
 
 
 class FigureSettings(Settings):
@@ -53,8 +59,8 @@ class StudySettings(Settings):
     axes: dict[str, dict[str, dict[str, Any]]] = Field(min_length=1)
     # cells of the grid that are not run: those that have all the values of one of these
     leave_out: list[dict[str, str]] = Field(default_factory=list)
-    # parameter: its values, a run each for every cell; the cell's figures are means over them
-    repeat: dict[str, list[Any]] = Field(default_factory=dict)
+    # group folds, a run each for every cell; None = the split of the parameters
+    folds: int | None = Field(default=None, ge=2)
     collect: dict[str, ColumnSettings] = Field(min_length=1)
     figure: FigureSettings
     # what the page's tables have in their columns: a table a figure, or a table an architecture
@@ -81,14 +87,6 @@ class StudySettings(Settings):
                 raise ValueError(f"values of the axes {', '.join(axes)}; {what} is none")
         return cells
 
-    @field_validator("repeat")
-    @classmethod
-    def _repeat(cls, repeat: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        few = [path for path, values in repeat.items() if len(values) < 2]
-        if few:
-            raise ValueError(f"two values or more; {', '.join(few)} has fewer")
-        return repeat
-
     @field_validator("collect")
     @classmethod
     def _name_axes(
@@ -111,14 +109,6 @@ class StudySettings(Settings):
             raise ValueError(f"x to be {MIX} or an axis: {', '.join(axes)}")
         return figure
 
-    @property
-    def unit(self) -> str:
-        """What a cell's figures are means over, and what intervals are drawn from."""
-        if not self.repeat:
-            return "seeds"
-        paths = list(self.repeat)
-        return f"{paths[0].rpartition('.')[2]}s" if len(paths) == 1 else "repeats"
-
     def over_folds(self, folds: int) -> "StudySettings":
         """The same study with every cell run on each of so many group folds.
 
@@ -127,27 +117,26 @@ class StudySettings(Settings):
         """
         if folds < 2:
             raise UserError(f"--folds: got {folds}, expected 2 or more")
-        repeat = self.repeat | {"split.fold": list(range(folds))}
-        common = self.common | {"split.folds": folds}
-        return self.model_copy(update={"repeat": repeat, "common": common})
+        return self.model_copy(update={"folds": folds})
 
 
 @dataclass(frozen=True)
 class Cell:
     """One run: the value of each axis by name, what it changes, and all its parameters.
 
-    `repeat` tells the runs of one place in the grid apart, such as `fold 2`; empty if there is one.
+    `fold` tells the runs of one place in the grid apart; None if there is one.
     """
 
     values: dict[str, str]
     changes: dict[str, Any]
     params: dict[str, Any]
-    repeat: str = ""
+    fold: int | None = None
 
     @property
     def name(self) -> str:
         """Such as `augmented-best-half`."""
-        text = "-".join([*self.values.values(), self.repeat])
+        fold = [] if self.fold is None else [f"fold {self.fold}"]
+        text = "-".join([*self.values.values(), *fold])
         return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
 
 
@@ -165,7 +154,7 @@ def read_study(name: str, folder: Path = STUDIES_FOLDER) -> StudySettings:
 
 
 def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
-    """The cells of the grid, the last axis varying fastest, then what is repeated.
+    """The cells of the grid, the last axis varying fastest, then the folds.
 
     Args:
         study: what varies.
@@ -182,14 +171,10 @@ def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
         changes: dict[str, Any] = {}
         for axis, value in labels.items():
             changes |= study.axes[axis][value]
-        for again in itertools.product(*study.repeat.values()):
-            own = changes | dict(zip(study.repeat, again, strict=True))
-            repeat = [
-                f"{path.rpartition('.')[2]} {entry}"
-                for path, entry in zip(study.repeat, again, strict=True)
-            ]
-            changed = replace_values(params, study.common | own)
-            cells.append(Cell(labels, own, changed, " ".join(repeat)))
+        for fold in [None] if study.folds is None else range(study.folds):
+            split = {} if fold is None else {"split.folds": study.folds, "split.fold": fold}
+            changed = replace_values(params, study.common | changes | split)
+            cells.append(Cell(labels, changes | split, changed, fold))
     names = [cell.name for cell in cells]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

@@ -9,8 +9,8 @@ from pipeline.studies.results import is_judged
 SEEDS = "allows for other seeds of the training, not for other test photos"
 GROUPS_AND_SEEDS = "allows for other test groups and other seeds of the training"
 FOLDS = (
-    "is taken over the {unit}, each tested on photos of its own, and so allows for other test "
-    "groups; it is a little too narrow, as the {unit} share photos that they train on"
+    " Every test group is one of the data set's, tested by the one of {folds} folds that did not "
+    "train on it; groups are drawn from all folds."
 )
 
 
@@ -18,7 +18,7 @@ def verdict(
     table: pd.DataFrame,
     axes: dict[str, list[str]],
     figure: str,
-    unit: str = "seeds",
+    folds: int | None = None,
     over_groups: bool = False,
 ) -> str:
     """A paragraph and a list, as Markdown: the best mix of each architecture, each axis's effect.
@@ -27,25 +27,25 @@ def verdict(
         table: the result of `results.compare`.
         axes: name of each axis to the names of its values; the first is what others are held to.
         figure: the figure judged by, such as `defect_iou`.
-        unit: what the table's `seeds` are: `seeds`, or `folds`.
-        over_groups: whether intervals over seeds allow for other test groups as well.
+        folds: group folds that the figures are of; None = one split.
+        over_groups: whether intervals allow for other test groups as well as for other seeds.
     """
     arms = table[is_judged(table)]
     lines = [
-        _best(str(architecture), rows, table, list(axes), figure, unit)
+        _best(str(architecture), rows, table, list(axes), figure)
         for architecture, rows in arms.groupby("architecture", sort=False)
     ]
     for axis, values in axes.items():
         lines += [_against(arms, axis, values[0], other, axes, figure) for other in values[1:]]
     words = arms[f"{figure}_verdict"].tolist()
-    over_seeds = GROUPS_AND_SEEDS if over_groups else SEEDS
-    scope = over_seeds if unit == "seeds" else FOLDS.format(unit=unit)
+    scope = GROUPS_AND_SEEDS if over_groups else SEEDS
+    of_folds = FOLDS.format(folds=folds) if folds and over_groups else ""
     summary = (
         f"In {figure_name(figure)}, {_counted(words)} (mixes against their own baselines, "
         "each architecture by itself). A mix is called better or worse where the interval of its "
         f"difference leaves out zero. The interval {scope}. It is widened for the number of "
         "comparisons, so that all those of an architecture hold the truth in "
-        f"{CONFIDENCE:.0%} of experiments."
+        f"{CONFIDENCE:.0%} of experiments.{of_folds}"
     )
     return "\n".join([summary, "", *(f"- {line}" for line in lines if line)])
 
@@ -56,7 +56,6 @@ def _best(
     table: pd.DataFrame,
     axes: list[str],
     figure: str,
-    unit: str,
 ) -> str:
     words = rows[f"{figure}_verdict"].tolist()
     place = int(rows[f"{figure}_difference"].to_numpy().argmax())
@@ -68,7 +67,7 @@ def _best(
         f"{architecture_name(architecture)}: {_counted(words)}. Best against its baseline: "
         f"{setting}, {size_of(best)} pairs, {best[figure]:.3f} against "
         f"{base[figure]:.3f} of {size_of(base)} ({best[f'{figure}_difference']:+.3f}"
-        f"{_interval(best, figure)} over {_total(best['seeds'], unit)}: {words[place]})."
+        f"{_interval(best, figure)} over {_total(best['seeds'])}: {words[place]})."
     )
 
 
@@ -77,8 +76,8 @@ def _interval(row: pd.Series, figure: str) -> str:
     return "" if pd.isna(low) else f", {low:+.3f} to {high:+.3f},"
 
 
-def _total(count: int, unit: str) -> str:
-    return counted(count, unit) + (", which tells nothing of others" if count == 1 else "")
+def _total(count: int) -> str:
+    return counted(count, "seeds") + (", which tells nothing of others" if count == 1 else "")
 
 
 def _counted(words: list[str]) -> str:

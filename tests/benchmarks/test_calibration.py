@@ -1,19 +1,23 @@
 """The calibration's trials on simulated trainings, whose truth is known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks.calibration import trials
+from benchmarks.calibration import folds, trainings, trials
 from benchmarks.calibration.drawing import draw
 from benchmarks.calibration.methods import METHODS
 from benchmarks.calibration.pages import family_table, single_table
-from benchmarks.calibration.trainings import train_arm
-from pipeline.evaluation.differences import HEADLINE, group_ratios
+from benchmarks.calibration.trainings import hold_out, train_arm
+from pipeline.evaluation.differences import FIGURES, HEADLINE, group_ratios
+from pipeline.io.manifests import read_manifest
 from pipeline.statistics.ratios import Ratios
 from tests.autoencoding.squares import write_prepared
 from tests.evaluation.test_differences import counts_of
 
 OLD, _, _, CHOSEN = METHODS
+*_, FOLD_BY_FOLD = folds.METHODS
+ARMS = (("few", 0.0), ("more", 0.1))
 GROUPS = 40
 
 
@@ -28,7 +32,7 @@ def simulate(rng: np.random.Generator, mix: str, gain: float, seeds: int) -> Rat
         for group, (share, size) in enumerate(zip(of_seed, pixels, strict=True)):
             name, found = f"g{group:02d}", int(share * size)
             rows.append((mix, seed, name, name, found, 0, size - found))
-    return group_ratios(counts_of(rows), HEADLINE, [f"g{n:02d}" for n in range(GROUPS)])
+    return group_ratios(counts_of(rows), FIGURES[HEADLINE], [f"g{n:02d}" for n in range(GROUPS)])
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,27 @@ def test_of_four_comparisons_the_correction_keeps_all_together(arms):
     assert "Šidák" in family_table(table)
 
 
+def test_over_folds_identical_arms_are_rarely_told_apart_and_a_better_one_is_found():
+    rng = np.random.default_rng(1)
+    twins, better = ([simulate(rng, mix, gain, 12) for _ in range(5)] for mix, gain in ARMS)
+    table = folds.fold_trials({"few": twins, "more": better}, [trials.Size(3, 8)], 100, seed=0)
+    *_, told = chosen(table, "few", FOLD_BY_FOLD)["told_low"]
+    assert told <= 0.05
+    row = chosen(table, "more", FOLD_BY_FOLD).iloc[0]
+    assert row["difference"] == pytest.approx(0.1, abs=0.015)
+    assert row["told"] > 0.95 and row["held_high"] > 0.95
+
+
+def test_folds_judge_every_photo_once_and_part_no_group(tmp_path):
+    write_prepared(tmp_path / "prepared", size=32)
+    splits = trainings.cut_folds(tmp_path / "prepared", 2, seed=0)
+    whole = read_manifest(tmp_path / "prepared")
+    assert sorted(pd.concat([each.judged for each in splits])["id"]) == sorted(whole["id"])
+    for each in splits:
+        assert len(each.train) + len(each.judged) == len(whole)
+        assert not set(each.train["group"]) & set(each.judged["group"])
+
+
 def test_shares_have_clopper_pearson_intervals():
     """No hit in n trials: at most 1 − 0.025^(1/n)."""
     row = trials.share("told", np.zeros(200, dtype=bool))
@@ -92,7 +117,7 @@ def test_an_arm_s_trainings_differ_in_their_seed_only(tmp_path):
     network = {"encoder": "tu-tf_efficientnet_lite0", "encoder_weights": None, "input_scale": 1}
     training = {"batch_size": 2, "budget": {"unit": "epochs", "amount": 9}, "seeds": 7}
     params = {"seed": 0, "segmenters": {"network": network, "training": training}}
-    counts = train_arm(tmp_path / "prepared", params, 4, 2, 1, tmp_path / "states")
+    counts = train_arm(hold_out(tmp_path / "prepared"), params, 4, 2, 1, tmp_path / "states")
     # two validation photos and a test photo are judged, each pixel once a class
     assert counts.groupby(["mix", "seed"])["id"].nunique().to_dict() == {
         ("real_4", 0): 3,

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.differences import differences, group_ratios
+from pipeline.evaluation.differences import FIGURES, differences, group_ratios, group_sums
 from pipeline.evaluation.score_table import headline_scores
 
 BASELINES = {"real": "real", "mixed": "real"}
@@ -33,7 +33,7 @@ def random_counts() -> pd.DataFrame:
 
 
 def test_the_difference_is_that_of_the_headline_scores(random_counts):
-    table = differences(random_counts, BASELINES, 200, seed=0).set_index("figure")
+    table = differences(group_sums(random_counts), BASELINES, 200, seed=0).set_index("figure")
     means = headline_scores(random_counts).groupby("mix")[["defect_iou", "miou"]].mean()
     for figure, difference in (means.loc["mixed"] - means.loc["real"]).items():
         row = table.loc[figure]
@@ -44,7 +44,7 @@ def test_the_difference_is_that_of_the_headline_scores(random_counts):
 
 
 def test_the_baseline_is_worse_than_what_is_better(random_counts):
-    table = differences(random_counts, {"real": "mixed", "mixed": "mixed"}, 200, seed=0)
+    table = differences(group_sums(random_counts), {"real": "mixed", "mixed": "mixed"}, 200, seed=0)
     assert table["mix"].tolist() == ["real", "real"]
     assert table["verdict"].tolist() == ["worse", "worse"]
 
@@ -55,8 +55,8 @@ def test_the_more_mixes_the_wider_the_interval(random_counts):
         copy = random_counts[random_counts["mix"] == "mixed"]
         more.append(copy.assign(mix=f"mixed_{number}"))
     baselines = BASELINES | {f"mixed_{number}": "real" for number in range(3)}
-    one = differences(random_counts, BASELINES, 200, seed=0).iloc[0]
-    four = differences(pd.concat(more), baselines, 200, seed=0).iloc[0]
+    one = differences(group_sums(random_counts), BASELINES, 200, seed=0).iloc[0]
+    four = differences(group_sums(pd.concat(more)), baselines, 200, seed=0).iloc[0]
     assert (one["comparisons"], four["comparisons"]) == (1, 4)
     assert one["error_seeds"] == four["error_seeds"]
     assert one["error_groups"] == four["error_groups"]
@@ -66,7 +66,7 @@ def test_the_more_mixes_the_wider_the_interval(random_counts):
 def test_one_seed_or_one_group_cannot_be_told(random_counts):
     for column, first in (("seed", 0), ("group", "g0")):
         few = random_counts[random_counts[column] == first]
-        table = differences(few, BASELINES, 200, seed=0)
+        table = differences(group_sums(few), BASELINES, 200, seed=0)
         assert (table["difference"] > 0.1).all()
         assert table[["low", "high", f"error_{column}s"]].isna().all(axis=None)
         assert (table["verdict"] == "cannot be told").all()
@@ -79,10 +79,10 @@ def test_pooled_and_imagewise_ratios_by_hand():
         ("real", 0, "r", "h", 5, 0, 5),
     ]
     counts = counts_of(rows)
-    pooled = group_ratios(counts, "defect_iou", ["g", "h"])
+    pooled = group_ratios(counts, FIGURES["defect_iou"], ["g", "h"])
     assert pooled.numerator.tolist() == [[[6, 5]]]
     assert pooled.denominator.tolist() == [[[10, 10]]]
-    imagewise = group_ratios(counts, "miou", ["g", "h"])
+    imagewise = group_ratios(counts, FIGURES["miou"], ["g", "h"])
     q, r = (90 / 94 + 0.6) / 2, (90 / 95 + 0.5) / 2
     assert imagewise.numerator[0, 0] == pytest.approx([q + 1, r])
     assert imagewise.denominator.tolist() == [[[2, 1]]]

@@ -24,6 +24,11 @@ def test_margins_of_two_errors_add_up_in_squares():
     assert verdict.high == pytest.approx(math.hypot(0.04303, 0.0473), abs=1e-5)
 
 
+def test_each_fold_takes_a_degree_of_freedom():
+    verdict = judge(Difference(0.0, (Error(1.0, 20, 5),)), comparisons=1)
+    assert verdict.high == pytest.approx(stats.t.ppf(0.975, 15))
+
+
 def test_intervals_are_corrected_after_sidak():
     """Four independent intervals of 98.73 % hold together in 95 %."""
     verdict = judge(Difference(0.0, (Error(1.0, 9),)), comparisons=4)

@@ -7,6 +7,9 @@ from pipeline.studies.results import compare
 from pipeline.studies.study import Cell, StudySettings, span_cells
 
 PARAMS = {
+    "seed": 0,
+    "split": {"folds": None, "fold": 0},
+    "report": {"resamples": 100},
     "masks": {"source": "real"},
     "filter": {"score": "none", "keep": "all"},
     "segmenters": {

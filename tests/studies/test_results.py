@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pipeline.io.errors import UserError
-from pipeline.studies.results import compare, is_baseline, is_judged, pool_repeats, read_cell
+from pipeline.studies.results import compare, is_baseline, is_judged, read_cell
 from pipeline.studies.study import ColumnSettings
 from tests.studies.conftest import SIZES
 
@@ -41,7 +41,7 @@ def test_reads_a_run(cells, study):
     files = files_of(ROWS, kept=[True, False, True])
     rows = read_cell(files.__getitem__, cells[3], study.collect)
     assert rows.to_dict("records")[3] == {
-        "masks": "augmented", "filter": "best half", "repeat": "", "architecture": "fpn",
+        "masks": "augmented", "filter": "best half", "architecture": "fpn",
         "mix": "few", "seed": 1, "baseline": "real_2", "real": 2, "synthetic": 16, "also": "",
         "kept": 2.0,
         "defect_iou": pytest.approx(0.6), "miou": pytest.approx(0.8),
@@ -93,60 +93,11 @@ def test_where_may_name_an_axis(cells):
     assert last["iou"].tolist() == pytest.approx([0.7, 0.8] * 2)
 
 
-def test_folds_take_the_place_of_seeds():
-    """Fold by fold: means over its seeds, then differences; sizes differ by a pair."""
-    rows = [
-        {
-            "masks": "real", "repeat": f"fold {fold}", "architecture": "fpn", "mix": mix,
-            "seed": seed, "baseline": "real_all", "real": 8 + fold, "synthetic": synthetic,
-            "also": "", "kept": np.nan, "iou": 0.5 + 0.1 * fold + 0.02 * seed + gain[fold],
-        }
-        for mix, synthetic, gain in (("real_all", 0, (0, 0, 0)), ("both", 10, (0.03, 0.05, 0.01)))
-        for fold in range(3)
-        for seed in range(2)
-    ]  # fmt: skip
-    pooled = pool_repeats(pd.DataFrame(rows), ["masks"], ["iou"])
-    assert pooled["iou"].tolist() == pytest.approx([0.51, 0.61, 0.71, 0.54, 0.66, 0.72])
-    table = compare(pooled, ["masks"], ["iou"])
-    assert table[["mix", "real", "synthetic", "seeds"]].to_numpy().tolist() == [
-        ["real_all", 9, 0, 3], ["both", 9, 10, 3],
-    ]  # fmt: skip
-    both = table.iloc[1]
-    assert both["iou_difference"] == pytest.approx(0.03)
-    # gains 0.03, 0.05 and 0.01: a standard error of 0.02/√3 with two degrees of freedom
-    margin = stats.t.ppf(0.975, 2) * 0.02 / np.sqrt(3)
-    assert both[["iou_low", "iou_high"]].tolist() == pytest.approx([0.03 - margin, 0.03 + margin])
-
-
 def test_a_mix_that_others_are_compared_with_is_not_judged(table):
     """Else fewer real photos would count as a verdict on synthetic ones."""
     few = table["mix"] == "real_2"
     table.loc[few, "baseline"] = "real_all"
     assert set(table.loc[is_judged(table), "mix"]) == {"both", "few"}
-
-
-def test_what_a_run_found_of_its_test_groups_is_read(cells, study):
-    files = files_of(ROWS, kept=[True])
-    table = pd.DataFrame(
-        {
-            "figure": ["defect_iou", "miou"],
-            "architecture": "fpn",
-            "mix": "few",
-            "groups": [6, 6],
-            "error_groups": [0.02, 0.01],
-        }
-    )
-    files["metrics/differences.csv"] = table.to_csv(index=False).encode()
-    own = study.collect["defect_iou"].model_copy(update={"interval": "defect_iou"})
-    collect = study.collect | {"defect_iou": own}
-    rows = read_cell(files.__getitem__, cells[0], collect).set_index("mix")
-    assert rows.loc["few", "defect_iou_error"].tolist() == [0.02, 0.02]
-    assert rows.loc["few", "defect_iou_groups"].tolist() == [6, 6]
-    assert rows.loc["real_all", "defect_iou_error"].isna().all()
-    assert "miou_error" not in rows
-    unknown = {"miou": own.model_copy(update={"interval": "dice"})}
-    with pytest.raises(UserError, match=r"'dice', expected one of defect_iou, miou; mend collect"):
-        read_cell(files.__getitem__, cells[0], unknown)
 
 
 def test_intervals_are_corrected_for_the_comparisons_of_an_architecture(runs, study):

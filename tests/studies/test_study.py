@@ -13,6 +13,7 @@ from pipeline.data.splits import SplitSettings
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
 from pipeline.diffusion.image_kinds import SdmSettings
 from pipeline.diffusion.sampling import SamplingSettings
+from pipeline.evaluation.differences import FIGURES
 from pipeline.io.errors import UserError
 from pipeline.io.params import section
 from pipeline.io.presets import compose
@@ -67,22 +68,20 @@ def test_cells_may_be_left_out(study):
     assert [cell.name for cell in span_cells(whole, PARAMS)] == ["real-none", "augmented-none"]
 
 
-def test_a_cell_is_repeated(study):
-    folds = study.model_copy(update={"repeat": {"filter.keep": [3, 4]}})
-    some = span_cells(folds.model_copy(update={"leave_out": [{"filter": "best half"}]}), PARAMS)
+def test_a_cell_is_run_on_each_fold(study):
+    folds = study.model_copy(update={"leave_out": [{"filter": "best half"}]}).over_folds(2)
+    some = span_cells(folds, PARAMS)
     assert [cell.name for cell in some] == [
-        "real-none-keep-3", "real-none-keep-4", "augmented-none-keep-3", "augmented-none-keep-4",
+        "real-none-fold-0", "real-none-fold-1", "augmented-none-fold-0", "augmented-none-fold-1",
     ]  # fmt: skip
-    assert [cell.repeat for cell in some] == ["keep 3", "keep 4"] * 2
-    assert [cell.params["filter"]["keep"] for cell in some] == [3, 4] * 2
+    assert [cell.fold for cell in some] == [0, 1] * 2
+    assert some[3].changes == {"masks.source": "augmented", "split.folds": 2, "split.fold": 1}
     assert some[0].values == some[1].values
-    assert (study.unit, folds.unit) == ("seeds", "keeps")
 
 
 def test_any_study_runs_over_folds():
     study = read_study("masks", ROOT / "studies").over_folds(3)
     cells = span_cells(study, dict(compose("demo", ROOT / "presets")))
-    assert study.unit == "folds"
     splits = [section(SplitSettings, "split", cell.params) for cell in cells]
     assert [(split.folds, split.fold) for split in splits[:4]] == [(3, 0), (3, 1), (3, 2), (3, 0)]
     with pytest.raises(UserError, match="--folds: got 1, expected 2 or more"):
@@ -148,7 +147,7 @@ def test_a_study_that_is_not_there(tmp_path):
         ({"leave_out": [{"masks": "drawn"}]}, r"values of the axes masks, filter; masks drawn"),
         ({"leave_out": [{"mask": "real"}]}, r"values of the axes masks, filter; mask real"),
         ({"leave_out": [{}]}, r"an empty entry is none"),
-        ({"repeat": {"split.fold": [0]}}, r"two values or more; split\.fold has fewer"),
+        ({"folds": 1}, r"masks\.yaml\.folds: got 1"),
         (
             {"collect": {"miou": {"file": "a", "column": "b", "where": {"class": "{kind}"}}}},
             r"axes \(masks, filter\) in braces; kind is none",
@@ -200,6 +199,9 @@ def test_every_study_fits_the_parameters(path, preset, presets):
             if isinstance(mix.synthetic, int):
                 assert mix.synthetic <= cell.params["sampling"]["count"], name
         for column in study.collect.values():
+            if column.sums is not None:
+                assert column.sums in FIGURES
+                continue
             shown = column.where.get("class", "").format_map(cell.values)
             classes = cell.params["subsets"][cell.params["subset"]]["classes"]
             assert shown in ("all classes", "all but background", *classes)
