@@ -1,13 +1,15 @@
 """Stage finetune-segmenters: the trained segmenters on photos of another domain.
 
-Measured as they are and after finetuning on a few real pairs of that domain.
+Measured as they are and after finetuning on a few real pairs of that domain, beside segmenters
+that saw those pairs alone.
 """
 
+from itertools import chain
 from pathlib import Path
 
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import run
-from pipeline.io.params import read_params, section, value
+from pipeline.io.params import read_params, section
 from pipeline.io.unused import write_unused
 from pipeline.segmentation.external_settings import ExternalSettings
 
@@ -22,31 +24,25 @@ def main() -> None:
         write_unused("finetune-segmenters", OUT, "external.enabled is false")
         return
     # imported here: an unused stage must not wait for torch
-    from pipeline.data.augmentation import AugmentationSettings
     from pipeline.io.manifests import read_classes, read_test
     from pipeline.io.store import open_store
     from pipeline.segmentation import finetuning
     from pipeline.segmentation.external import ExternalRun, describe
 
-    settings = section(finetuning.FinetuningSettings, "external.finetuning", params)
-    augmentation = section(AugmentationSettings, "segmenters.augmentation", params)
-    augmentation = augmentation if settings.augment else None
-    seed, classes = value("seed", params), read_classes(EXTERNAL)
-    runs = [list(value(f"segmenters.{name}", params)) for name in ("architectures", "mixes")]
-    seeds = value("segmenters.training.seeds", params)
-    weights = finetuning.find_weights(SEGMENTERS, *runs, seeds, classes)
-    key = finetuning.inputs(settings, augmentation, seed, EXTERNAL)
-    with open_store(finetuning.WHAT, key) as store:
+    plan, classes = finetuning.read_plan(params), read_classes(EXTERNAL)
+    weights = finetuning.find_weights(SEGMENTERS, plan, classes)
+    with open_store(finetuning.WHAT, finetuning.inputs(plan, EXTERNAL)) as store:
         with output_folder(OUT) as folder:
             external_run = ExternalRun(folder)
-            data = finetuning.finetuning_data(EXTERNAL, settings, augmentation, seed)
+            data = finetuning.finetuning_data(EXTERNAL, plan)
             if data is not None:
-                for start, trained in finetuning.finetune(
-                    weights, settings.training, data, seed, store.path
+                of_mixes = finetuning.finetune(weights, plan, data, store.path)
+                for start, trained in chain(
+                    of_mixes, finetuning.train_alone(plan, data, store.path)
                 ):
                     external_run.add(start, trained)
             table = external_run.measure(weights, read_test(EXTERNAL), EXTERNAL, classes)
-            external_run.write(table, settings, data, classes)
+            external_run.write(table, plan.finetuning, data, classes)
         store.clear()
     print(describe(table))
 

@@ -43,6 +43,12 @@ FIGURES: dict[str, Figure] = {
     "miou": partial(_imagewise, metric="iou", background=True),  # macro-imagewise
 }
 
+# the SynthSet paper's two (table 1): means over the photos, the background left out
+EXTERNAL_FIGURES: dict[str, Figure] = {
+    "external_dice": partial(_imagewise, metric="dice", background=False),
+    "external_iou": partial(_imagewise, metric="iou", background=False),
+}
+
 
 def group_sums(counts: pd.DataFrame, figures: Mapping[str, Figure] = FIGURES) -> pd.DataFrame:
     """Each figure of each run as sums over its test groups, from which any draw's score follows.

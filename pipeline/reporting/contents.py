@@ -25,7 +25,8 @@ from pipeline.reporting.page import drawing
 from pipeline.reporting.settings import ReportSettings
 
 PREPARED, SYNTHETIC = Path("data/prepared"), Path("data/synthetic")
-SCORES = Path("data/filtered/scores.parquet")
+FILTERED = Path("data/filtered")
+SCORES, REAL_SCORES = FILTERED / "scores.parquet", FILTERED / "real_scores.parquet"
 SHEET_PAIRS, SHEET_ROWS = 8, 4
 FIGURES = {
     "iou": "IoU",
@@ -154,20 +155,40 @@ def _galleries(
         ]
     write_image(folder / "pairs.png", gallery.sheet(blocks, SHEET_ROWS))
 
-    ranked = _ranked(sides["synthetic"][1])
-    ends = {"first": ranked.head(settings.ranked_pairs), "last": ranked.tail(settings.ranked_pairs)}
-    for name, rows in ends.items():
+    scored = _scored(sides["synthetic"][1])
+    ranked, aligned = _ranked(scored), _aligned(scored)
+    count = settings.ranked_pairs
+    for name, rows in {
+        "first": ranked.head(count),
+        "last": ranked.tail(count),
+        "aligned_best": aligned.head(count),
+        "aligned_worst": aligned.tail(count),
+    }.items():
         content[name] = gallery.write_tiles(folder, name, SYNTHETIC, rows, classes)
     content["total_ranked"], content["total_kept"] = len(ranked), int(ranked["kept"].sum())
+    content["total_aligned"] = len(aligned)
     return content
 
 
-def _ranked(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The synthetic pairs in the filter's order, with its scores in words; none without scores."""
+def _scored(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The synthetic pairs with what filter-unet says of them."""
     if not SCORES.exists():
         raise UserError(f"{SCORES}: not found; run `dvc repro filter-unet` first")
-    ranked = manifest.merge(pd.read_parquet(SCORES), on="id").sort_values("rank")
-    ranked = ranked.dropna(subset=["miou", "cross_entropy"])
+    return manifest.merge(pd.read_parquet(SCORES), on="id")
+
+
+def _aligned(scored: pd.DataFrame) -> pd.DataFrame:
+    """Pairs that show a defect, the best alignment first; none without judges out of fold."""
+    if not REAL_SCORES.exists():
+        return scored[:0]
+    aligned = scored[scored["defect_share"] > 0].dropna(subset=["defect_iou"])
+    aligned = aligned.sort_values(["defect_iou", "id"], ascending=[False, True])
+    return aligned.assign(note=[f"defect IoU {iou:.2f}" for iou in aligned["defect_iou"]])
+
+
+def _ranked(scored: pd.DataFrame) -> pd.DataFrame:
+    """The pairs in the filter's order, with its scores in words; none without scores."""
+    ranked = scored.sort_values("rank").dropna(subset=["miou", "cross_entropy"])
     notes = [
         f"mIoU {miou:.2f}, cross-entropy {entropy:.2f}"
         for miou, entropy in zip(ranked["miou"], ranked["cross_entropy"], strict=True)

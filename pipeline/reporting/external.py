@@ -19,6 +19,9 @@ from pipeline.reporting import tables
 
 EXTERNAL, FINETUNED = Path("data/external"), Path("data/models/segmenters_finetuned")
 STAGES = {"before": "as trained", "after": "finetuned"}
+SUFFIXES = {"before": "", "after": "_finetuned"}  # of the names of figures
+ALONE = "external_alone"  # in place of a mix: trained on the few external pairs alone
+ALONE_TITLE = "none: these pairs alone"
 ALL, FIGURES = "all but background", ["dice", "iou"]
 REDUCTIONS = {
     "macro-imagewise": "Mean over the photos",
@@ -34,11 +37,15 @@ class ExternalResults:
 
     counts: pixels of each run, seed, stage, external test photo and class.
     scores: the result of `score_table` by run, seed and stage.
+    sums: each figure of each run as sums over the external test groups.
+    gained: every mix against its baseline, in the columns of metrics/differences.csv.
     run: the content of run.json.
     """
 
     counts: pd.DataFrame
     scores: pd.DataFrame
+    sums: pd.DataFrame
+    gained: pd.DataFrame
     run: dict[str, Any]
 
 
@@ -100,6 +107,7 @@ def section(
             {"title": title, "rows": _rows(shown[shown["reduction"] == reduction])}
             for reduction, title in REDUCTIONS.items()
         ],
+        "verdicts": _verdicts(results.gained),
         "examples": _copy_examples(folder, shown),
     }
 
@@ -109,9 +117,26 @@ def _rows(scores: pd.DataFrame) -> list[dict[str, Any]]:
     means = tables.seed_means(scores, ["architecture", "mix", "stage"], FIGURES)
     rows = []
     for (architecture, mix), of_run in means.groupby(["architecture", "mix"], sort=False):
-        row = {"architecture": architecture, "mix": mix, "seeds": int(of_run["seeds"].max())}
+        row = {
+            "architecture": architecture,
+            "mix": _title(mix),
+            "seeds": int(of_run["seeds"].max()),
+        }
         rows.append(row | of_run.set_index("stage").to_dict("index"))
     return rows
+
+
+def _verdicts(gained: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each stage, architecture and mix: the difference in Dice, and the verdict."""
+    return [
+        row | {"stage": title, "mix": _title(row["mix"]), "baseline": _title(row["baseline"])}
+        for stage, title in STAGES.items()
+        for row in gained[gained["figure"] == f"external_dice{SUFFIXES[stage]}"].to_dict("records")
+    ]
+
+
+def _title(mix: str) -> str:
+    return ALONE_TITLE if mix == ALONE else mix
 
 
 def _copy_examples(folder: Path, scores: pd.DataFrame) -> list[dict[str, str]]:
@@ -122,5 +147,5 @@ def _copy_examples(folder: Path, scores: pd.DataFrame) -> list[dict[str, str]]:
             (folder / "images").mkdir(exist_ok=True)
             name = f"images/external_{architecture}-{mix}.png"
             shutil.copyfile(source, folder / name)
-            examples.append({"title": f"{architecture}, {mix}", "picture": name})
+            examples.append({"title": f"{architecture}, {_title(mix)}", "picture": name})
     return examples

@@ -16,6 +16,7 @@ from pipeline.reporting import facts
 DECIMALS = 4
 CURVE_ROWS = 500
 VERDICT_COLUMNS = ["architecture", "mix", "difference", "low", "high", "verdict"]
+EXTERNAL_DICE = ("external_dice", "external_dice_finetuned")
 MASK_KINDS = ("latent", "pixel")  # blocks of section mask_dm
 MEASURES = ("val_loss", "colour_divergence")  # columns of a curve that are not in every row
 
@@ -51,17 +52,21 @@ def mix_table(
     return means.merge(gained[VERDICT_COLUMNS], on=["architecture", "mix"], how="left")
 
 
-def summary(table: pd.DataFrame, common: str, synthetic: set[str]) -> dict[str, dict[str, Any]]:
+def summary(
+    table: pd.DataFrame, common: str, synthetic: set[str], external: pd.DataFrame | None = None
+) -> dict[str, dict[str, Any]]:
     """The headline figures of each architecture.
 
     `best_mix` is the mix with synthetic pairs that gained most over its own baseline, `gain` that
     difference in defect IoU and `verdict` what it amounts to; they are left out where no mix holds
-    synthetic pairs.
+    synthetic pairs. Likewise `external_gain` (in Dice), `external_mix` and `external_verdict` in
+    another domain, finetuned where segmenters are.
 
     Args:
         table: the result of `mix_table`.
         common: the common baseline mix, `segmenters.baseline`.
         synthetic: the mixes that hold synthetic pairs.
+        external: every mix against its baseline in another domain; None = there is none.
     """
     headline: dict[str, dict[str, Any]] = {}
     for architecture, part in table.groupby("architecture", sort=False):
@@ -76,8 +81,26 @@ def summary(table: pd.DataFrame, common: str, synthetic: set[str]) -> dict[str, 
             figures["gain"] = round(float(best["difference"]), DECIMALS)
             figures["best_mix"] = best["mix"]
             figures["verdict"] = best["verdict"]
+        if external is not None:
+            figures |= _external_summary(
+                external[external["architecture"] == architecture], synthetic
+            )
         headline[str(architecture)] = figures
     return headline
+
+
+def _external_summary(gained: pd.DataFrame, synthetic: set[str]) -> dict[str, Any]:
+    """Of one architecture; the last of the figures in Dice."""
+    in_dice = gained[gained["figure"].isin(EXTERNAL_DICE) & gained["mix"].isin(synthetic)]
+    rows = in_dice[in_dice["figure"] == in_dice["figure"].iloc[-1]] if len(in_dice) else in_dice
+    if rows.empty:
+        return {}
+    best = rows.loc[rows["difference"].idxmax()]
+    return {
+        "external_gain": round(float(best["difference"]), DECIMALS),
+        "external_mix": best["mix"],
+        "external_verdict": best["verdict"],
+    }
 
 
 def iou_per_mix(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,12 @@ from pipeline.evaluation.overlap import reduce_score, stack_counts
 from pipeline.io.atomic import write_json
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo
-from pipeline.segmentation.finetuning import FinetuningSettings, TrainedWeights, load_segmenter
+from pipeline.segmentation.finetuning import (
+    FinetuningSettings,
+    SeedRun,
+    TrainedWeights,
+    load_segmenter,
+)
 from pipeline.segmentation.prediction import count_pixels, counts_table, draw_examples, predict
 from pipeline.segmentation.training import TrainedSegmenter, TrainingData
 
@@ -36,9 +41,12 @@ class ExternalRun:
         self.folder = folder
         self.curves: list[pd.DataFrame] = []
         self.finetuned: list[dict[str, Any]] = []
+        self.baselines: list[SeedRun] = []
 
-    def add(self, start: TrainedWeights, trained: TrainedSegmenter) -> None:
-        """Write a finetuned segmenter's weights, and keep its curve."""
+    def add(self, start: SeedRun, trained: TrainedSegmenter) -> None:
+        """Write the weights of a segmenter that was finetuned, or trained alone; keep its curve."""
+        if not isinstance(start, TrainedWeights):
+            self.baselines.append(start)
         trained.network.save(self.folder / start.place)
         self.curves.append(pd.DataFrame([start.identity]).merge(trained.curve, how="cross"))
         best = {"steps": trained.total_steps, "best_step": trained.best_step}
@@ -54,7 +62,7 @@ class ExternalRun:
         """Count pixels of the test pairs, which are read here, and draw examples.
 
         Args:
-            weights: all segmenters, as they were trained.
+            weights: all segmenters, as they were trained; the baselines come after them.
             test: rows of the external set's manifest.
             external: its folder.
             classes: its classes.
@@ -65,7 +73,7 @@ class ExternalRun:
         """
         pairs = load_pairs(external, test)
         tables = []
-        for start in weights:
+        for start in [*weights, *self.baselines]:
             predicted = self._predict(start, pairs)
             for stage, labels in predicted.items():
                 counts = count_pixels(labels, pairs.masks, len(classes))
@@ -100,9 +108,9 @@ class ExternalRun:
         }
         write_json(self.folder / "run.json", content)
 
-    def _predict(self, start: TrainedWeights, pairs: Pairs) -> dict[str, np.ndarray]:
+    def _predict(self, start: SeedRun, pairs: Pairs) -> dict[str, np.ndarray]:
         """Labels uint8 N×H×W by stage."""
-        networks = {BEFORE: start.load}
+        networks = {BEFORE: start.load} if isinstance(start, TrainedWeights) else {}
         finetuned = self.folder / start.place
         if finetuned.exists():
             networks[AFTER] = lambda: load_segmenter(finetuned)

@@ -1,7 +1,8 @@
 """Trained segmenters, trained on with a few real pairs of another domain.
 
 The SynthSet paper (Heschl et al., "Segmentation") trains on synthetic pairs alone and then
-finetunes on real images of the domain that the segmenter is measured in.
+finetunes on real images of the domain that the segmenter is measured in. What that training was
+good for shows beside segmenters that saw nothing but those few real pairs: the baseline here.
 """
 
 import json
@@ -19,18 +20,21 @@ from pipeline.data.pairs import load_pairs
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import MANIFEST, ClassInfo, read_classes, read_split
-from pipeline.io.params import Settings
+from pipeline.io.params import Settings, section, value
 from pipeline.io.seeding import derive_seed, numpy_rng
-from pipeline.models.segmenters import Segmenter
+from pipeline.models.segmenters import Architecture, NetworkSettings, Segmenter
 from pipeline.segmentation.training import (
+    RepeatedTrainingSettings,
     TrainedSegmenter,
     TrainingData,
     TrainingSettings,
     train_on,
+    train_segmenter,
 )
 
 WEIGHTS, CONFIG, RUN_SUMMARY = "model.safetensors", "config.json", "run.json"
 WHAT = "finetune-segmenters"
+ALONE = "external_alone"  # in place of a mix: nothing was trained on but the external pairs
 
 
 class FinetuningSettings(Settings):
@@ -43,14 +47,50 @@ class FinetuningSettings(Settings):
 
 
 @dataclass(frozen=True)
-class TrainedWeights:
-    """One seed of a segmenter run, in the folder that train-segmenters wrote."""
+class Plan:
+    """What is finetuned and how; `network` and `training` are those of the segmenters themselves.
 
-    architecture: str
+    augmentation: of the finetuning; None = none.
+    """
+
+    finetuning: FinetuningSettings
+    augmentation: AugmentationSettings | None
+    network: NetworkSettings
+    training: RepeatedTrainingSettings
+    architectures: list[Architecture]
+    mixes: list[str]
+    seed: int
+
+
+def read_plan(params: dict[str, Any]) -> Plan:
+    """The plan of all parameters.
+
+    Raises:
+        UserError: one is wrong, or a mix has the name of the baseline.
+    """
+    settings = section(FinetuningSettings, "external.finetuning", params)
+    augmentation = section(AugmentationSettings, "segmenters.augmentation", params)
+    mixes = list(value("segmenters.mixes", params))
+    if ALONE in mixes:
+        raise UserError(f"segmenters.mixes.{ALONE}: is the baseline of finetuning; rename the mix")
+    return Plan(
+        finetuning=settings,
+        augmentation=augmentation if settings.augment else None,
+        network=section(NetworkSettings, "segmenters.network", params),
+        training=section(RepeatedTrainingSettings, "segmenters.training", params),
+        architectures=value("segmenters.architectures", params),
+        mixes=mixes,
+        seed=value("seed", params),
+    )
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """One seed of a segmenter run."""
+
+    architecture: Architecture
     mix: str
     seed: int
-    folder: Path
-    sha256: str
 
     @property
     def place(self) -> Path:
@@ -61,6 +101,14 @@ class TrainedWeights:
     def identity(self) -> dict[str, str | int]:
         """The columns that tell it from the others."""
         return {"architecture": self.architecture, "mix": self.mix, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class TrainedWeights(SeedRun):
+    """Its weights, in the folder that train-segmenters wrote."""
+
+    folder: Path
+    sha256: str
 
     def load(self) -> Segmenter:
         """The network, on the CPU."""
@@ -77,20 +125,18 @@ def load_segmenter(folder: Path) -> Segmenter:
     return network
 
 
-def find_weights(
-    root: Path, architectures: list[str], mixes: list[str], seeds: int, classes: list[ClassInfo]
-) -> list[TrainedWeights]:
+def find_weights(root: Path, plan: Plan, classes: list[ClassInfo]) -> list[TrainedWeights]:
     """All segmenters that the parameters name.
 
     Raises:
         UserError: one is missing, or was trained on classes other than the external set's.
     """
     found = []
-    for architecture in architectures:
-        for mix in mixes:
+    for architecture in plan.architectures:
+        for mix in plan.mixes:
             run = root / f"{architecture}-{mix}"
             _check_classes(run, [item.name for item in classes])
-            for seed in range(seeds):
+            for seed in range(plan.training.seeds):
                 path = run / f"seed_{seed}" / WEIGHTS
                 if not path.exists():
                     raise _missing(run, path)
@@ -114,27 +160,20 @@ def _missing(run: Path, path: Path) -> UserError:
     return UserError(f"{path}: not found; run `dvc repro train-segmenters@{run.name}` first")
 
 
-def inputs(
-    settings: FinetuningSettings,
-    augmentation: AugmentationSettings | None,
-    seed: int,
-    external: Path,
-) -> dict[str, Any]:
+def inputs(plan: Plan, external: Path) -> dict[str, Any]:
     """What decides a finetuning beside the weights that it starts from, as a store's key."""
     return {
-        "finetuning": settings.model_dump(),
-        "augmentation": augmentation and augmentation.model_dump(),
-        "seed": seed,
+        "finetuning": plan.finetuning.model_dump(),
+        "augmentation": plan.augmentation and plan.augmentation.model_dump(),
+        "network": plan.network.model_dump(),
+        # the number of seeds decides nothing about any one of them
+        "training": plan.training.model_dump(exclude={"seeds"}),
+        "seed": plan.seed,
         "external": sha256_of(external / MANIFEST),
     }
 
 
-def finetuning_data(
-    external: Path,
-    settings: FinetuningSettings,
-    augmentation: AugmentationSettings | None,
-    seed: int,
-) -> TrainingData | None:
+def finetuning_data(external: Path, plan: Plan) -> TrainingData | None:
     """The external pairs to finetune on, the same for all segmenters; None without finetuning.
 
     Fewer pairs than there are form the start of one random order, so that four pairs are among
@@ -143,6 +182,7 @@ def finetuning_data(
     Raises:
         UserError: fewer pairs than asked for, or than two.
     """
+    settings = plan.finetuning
     train, val = (read_split(external, part) for part in ("train", "val"))
     if not settings.enabled or train.empty:
         return None
@@ -153,23 +193,19 @@ def finetuning_data(
             "pairs, expected at least 2 and no more than there are; change it or "
             "external.split.train (0 = measure without finetuning)"
         )
-    order = numpy_rng(seed, "external-pairs").permutation(len(train))
+    order = numpy_rng(plan.seed, "external-pairs").permutation(len(train))
     chosen = train.iloc[np.sort(order[:count])].reset_index(drop=True)
     return TrainingData(
         load_pairs(external, chosen),
         None if val.empty else load_pairs(external, val),
         len(read_classes(external)),
-        augmentation,
+        plan.augmentation,
     )
 
 
 def finetune(
-    weights: list[TrainedWeights],
-    settings: TrainingSettings,
-    data: TrainingData,
-    seed: int,
-    states: Path,
-) -> Iterator[tuple[TrainedWeights, TrainedSegmenter]]:
+    weights: list[TrainedWeights], plan: Plan, data: TrainingData, states: Path
+) -> Iterator[tuple[SeedRun, TrainedSegmenter]]:
     """Finetune one segmenter after the other.
 
     A killed finetuning goes on from `states`, where those that were finished are taken from: a
@@ -178,5 +214,26 @@ def finetune(
     for start in weights:
         what = f"{WHAT}: {start.architecture}-{start.mix} seed {start.seed}"
         state = states / f"{start.architecture}-{start.seed}-{start.sha256[:24]}.safetensors"
-        own_seed = derive_seed(seed, "finetune-segmenter", start.seed)
-        yield start, train_on(start.load(), settings, data, own_seed, state, what)
+        own_seed = derive_seed(plan.seed, "finetune-segmenter", start.seed)
+        yield start, train_on(start.load(), plan.finetuning.training, data, own_seed, state, what)
+
+
+def train_alone(
+    plan: Plan, data: TrainingData, states: Path
+) -> Iterator[tuple[SeedRun, TrainedSegmenter]]:
+    """The baseline: on the external pairs alone, trained as the segmenters of the mixes are.
+
+    Seed number k starts from the weights that theirs started from.
+    """
+    for architecture in plan.architectures:
+        for index in range(plan.training.seeds):
+            trained = train_segmenter(
+                architecture,
+                plan.network,
+                plan.training,
+                data,
+                derive_seed(plan.seed, "segmenter", index),
+                states / f"{architecture}-{index}-alone.safetensors",
+                what=f"{WHAT}: {architecture}-{ALONE} seed {index}",
+            )
+            yield SeedRun(architecture, ALONE, index), trained

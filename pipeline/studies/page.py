@@ -105,7 +105,7 @@ def figures_table(table: pd.DataFrame, axes: list[str], figures: list[str]) -> s
         is_arm = row["mix"] != row["baseline"]
         cells = []
         for figure in figures:
-            text = f"{row[figure]:.3f}"
+            text = "–" if pd.isna(row[figure]) else f"{row[figure]:.3f}"
             if is_arm and row[figure] == highest[figure]:
                 text = f"**{text}**"
             spread = row[f"{figure}_sd"]

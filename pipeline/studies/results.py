@@ -22,7 +22,9 @@ from pipeline.studies.tested import Tested, read_scores
 
 MIX_FILE = "data/mixes/{}/mix.json"
 SCORES_FILE = "data/filtered/scores.parquet"
-ARMS = ("repeated", "pasted")  # origins of pairs that are not told apart by a column
+FINETUNING_FILE = "data/models/segmenters_finetuned/run.json"
+EXTERNAL_ALONE = "external_alone"  # in place of a mix
+ARMS = ("repeated", "pasted", "external")  # origins of pairs that are not told apart by a column
 KEYS = ["architecture", "mix", "seed"]
 
 
@@ -45,15 +47,17 @@ def read_cell(
     Raises:
         UserError: a file or a row of it is missing.
     """
-    frame = pd.DataFrame(columns=KEYS)
+    columns = []
     for name, column in collect.items():
         if column.sums is not None:
             figure = read_scores(read, name, column.sums)
         else:
             figure = _read_column(read, column, cell.values).rename(columns={column.column: name})
-        frame = figure if frame.empty else frame.merge(figure, on=KEYS, how="left")
+        columns.append(figure.set_index(KEYS))
+    # segmenters that were never trained on a mix have no figure from before their finetuning
+    frame = pd.concat(columns, axis=1).reset_index()
     mixes = list(dict.fromkeys(frame["mix"]))
-    summaries = {mix: json.loads(read(MIX_FILE.format(mix))) for mix in mixes}
+    summaries = {mix: _summary(mix, read) for mix in mixes}
     sizes = {mix: summary["pairs"] for mix, summary in summaries.items()}
     baselines = {mix: _baseline(mix, cell.params) for mix in mixes}
     keys = frame[KEYS].assign(
@@ -147,16 +151,16 @@ def _judge(
     rows: pd.DataFrame, figure: str, comparisons: int, tested: Tested | None
 ) -> dict[str, Any]:
     """The columns on the difference of one mix, whose `rows` are its seeds."""
-    first, base = rows.iloc[0], rows[f"{figure}_base"]
+    first = rows.iloc[0]
     names = ("difference", "difference_percent", "low", "high", "verdict")
     if first["mix"] == first["baseline"]:
         return {f"{figure}_{name}": np.nan for name in names}
     if tested is not None and figure in tested.figures:
         found = tested.difference(first, figure)
     else:
-        found = compare_scores(rows[figure].to_numpy(), base.to_numpy())
+        found = compare_scores(rows[figure].to_numpy(), rows[f"{figure}_base"].to_numpy())
     verdict = judge(found, comparisons)
-    percent = 100 * found.value / base.mean()
+    percent = 100 * found.value / (rows[figure].mean() - found.value)
     told = (found.value, percent, verdict.low, verdict.high, verdict.word)
     return {f"{figure}_{name}": content for name, content in zip(names, told, strict=True)}
 
@@ -189,7 +193,17 @@ def _also(summary: dict[str, Any]) -> str:
     return ", ".join([*parts, "augmented"] if summary.get("augmentation") else parts)
 
 
+def _summary(mix: str, read: Callable[[str], bytes]) -> dict[str, Any]:
+    """mix.json, or the like of it for the segmenters that saw the few external pairs alone."""
+    if mix != EXTERNAL_ALONE:
+        return json.loads(read(MIX_FILE.format(mix)))
+    pairs = json.loads(read(FINETUNING_FILE))["pairs"]["train"]
+    return {"pairs": {"train_external": len(pairs)}}
+
+
 def _baseline(mix: str, params: dict[str, Any]) -> str:
+    if mix == EXTERNAL_ALONE:
+        return mix
     own = value(f"segmenters.mixes.{mix}", params).get("baseline")
     return own or value("segmenters.baseline", params)
 

@@ -27,6 +27,8 @@ class ColumnSettings(Settings):
     # a figure of metrics/group_sums.parquet; its verdicts allow for other test groups and other
     # seeds, those of a column for other seeds alone
     sums: str | None = None
+    # what mixes are compared with in this figure, in place of their own baselines
+    baseline: str | None = None
     file: str = ""
     column: str = ""
     # of several rows, the one to take; `{axis}` stands for the cell's value of that axis
@@ -34,8 +36,9 @@ class ColumnSettings(Settings):
 
     @model_validator(mode="after")
     def _one_place(self) -> "ColumnSettings":
-        if (self.sums is None) != bool(self.file and self.column) or (self.sums and self.where):
-            raise ValueError("either sums, or file and column (and where)")
+        of_sums, of_column = self.sums or self.baseline, self.file or self.column or self.where
+        if bool(self.sums) == bool(self.file and self.column) or (of_sums and of_column):
+            raise ValueError("either sums (and baseline), or file and column (and where)")
         return self
 
 

@@ -5,6 +5,7 @@ each group once, so their sums are pooled and groups are drawn from all of them,
 """
 
 import io
+import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -30,12 +31,14 @@ class Tested:
     Attributes:
         axes: names of the study's axes.
         ratios: by the values of the axes, architecture, mix and figure.
+        baselines: of figures whose runs are compared with another mix than their own baseline.
         resamples: bootstrap draws of groups.
         seed: of the draws.
     """
 
     axes: list[str]
     ratios: dict[tuple[Hashable, ...], Ratios]
+    baselines: dict[str, str]
     resamples: int
     seed: int
 
@@ -45,17 +48,18 @@ class Tested:
         return {key[-1] for key in self.ratios}
 
     def score(self, row: Mapping[str, Any], figure: str) -> float:
-        """A figure of the run of a row with axes, architecture, mix and seed."""
-        return float(self._of(row, row["mix"], figure).scores()[row["seed"]])
+        """A figure of the run of a row (axes, architecture, mix, seed); NaN if it has none."""
+        key = self._key(row, row["mix"], figure)
+        return float(self.ratios[key].scores()[row["seed"]]) if key in self.ratios else math.nan
 
     def difference(self, row: Mapping[str, Any], figure: str) -> Difference:
         """A run against its baseline, with the errors of seeds and of test groups."""
-        arm, baseline = (self._of(row, row[name], figure) for name in ("mix", "baseline"))
+        mixes = row["mix"], self.baselines.get(figure, row["baseline"])
+        arm, baseline = (self.ratios[self._key(row, mix, figure)] for mix in mixes)
         return compare_runs(arm, baseline, _draws(arm.strata, self.resamples, self.seed))
 
-    def _of(self, row: Mapping[str, Any], mix: str, figure: str) -> Ratios:
-        labels = (row[name] for name in self.axes)
-        return self.ratios[(*labels, row["architecture"], mix, figure)]
+    def _key(self, row: Mapping[str, Any], mix: str, figure: str) -> tuple[Hashable, ...]:
+        return (*(row[name] for name in self.axes), row["architecture"], mix, figure)
 
 
 @cache
@@ -88,7 +92,8 @@ def read_tested(
     ratios = {key: pool_folds(of_folds) for key, of_folds in parts.items()}
     params = runs[0][0].params
     resamples = value("report.resamples", params) if wanted else 0
-    return Tested(axes, ratios, resamples, value("seed", params))
+    baselines = {name: column.baseline for name, column in collect.items() if column.baseline}
+    return Tested(axes, ratios, baselines, resamples, value("seed", params))
 
 
 def read_scores(read: Callable[[str], bytes], name: str, source: str) -> pd.DataFrame:

@@ -175,6 +175,8 @@ def _write_filtered(folder):
             "id": ids,
             "miou": np.linspace(0.4, 0.95, 12),
             "cross_entropy": np.linspace(0.9, 0.1, 12),
+            "defect_iou": [np.nan, *np.linspace(0.1, 0.9, 11)],
+            "defect_share": [0.1] * 11 + [0.0],
             "rank": range(12, 0, -1),
             "kept": [False] * 4 + [True] * 8,
         }

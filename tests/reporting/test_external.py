@@ -13,9 +13,12 @@ from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import read_manifest, write_manifest
-from pipeline.reporting.external import COLUMNS, FINETUNED
+from pipeline.reporting.external import ALONE, ALONE_TITLE, COLUMNS, FINETUNED
+from pipeline.segmentation import finetuning
 from stages.report import main
 from tests.reporting.conftest import ARCHITECTURES, CLASSES, MIXES, PARAMS
+
+SYNTHETIC = "real_all-synthetic_all"
 
 # pixels of class 1 of three photos of 100: found, wrongly found, missed
 PHOTOS = {
@@ -24,19 +27,20 @@ PHOTOS = {
 }
 
 
-def enable(stages=("before", "after")):
+def enable(stages=("before", "after"), alone=False):
     with Path("params.yaml").open("w") as file:
         YAML().dump(PARAMS | {"external": PARAMS["external"] | {"enabled": True}}, file)
     rows = []
     for architecture in ARCHITECTURES:
-        for mix in MIXES:
+        for mix in [*MIXES, *([ALONE] if alone else [])]:
             write_image(
                 FINETUNED / f"{architecture}-{mix}/examples.png", np.zeros((8, 8, 3), np.uint8)
             )
             for seed in (0, 1):
-                for stage in stages:
+                for stage in stages if mix != ALONE else ["after"]:
                     for photo, (tp, fp, fn) in enumerate(PHOTOS[stage]):
                         tp = tp + seed if tp else 0  # the seeds differ
+                        tp += 4 if tp and mix == SYNTHETIC else 0
                         for item in CLASSES:
                             counts = [
                                 (100 - tp - fn - fp, fn, fp, tp),
@@ -142,6 +146,38 @@ def test_without_finetuning_one_pair_of_columns(project):
     section = html[html.index('<section id="external"') : html.index('<section id="training"')]
     assert "as trained" in section and "inetuned" not in section
     assert set(pd.read_csv("metrics/external.csv")["stage"]) == {"before"}
+
+
+def test_verdicts_of_the_finetuned_are_against_those_who_saw_the_external_pairs_alone(project):
+    enable(alone=True)
+    main()
+    table = pd.read_csv("metrics/differences.csv")
+    before, after = (
+        table[table["figure"] == name] for name in ("external_dice", "external_dice_finetuned")
+    )
+    assert set(before["baseline"]) <= set(MIXES) and set(after["baseline"]) == {ALONE}
+    assert set(after["mix"]) == set(MIXES)
+    row = one(after, architecture="fpn", mix=SYNTHETIC).iloc[0]
+    # one class of two gains on one photo of three: 34 and 35 pixels found, five of them wrongly
+    gain = sum(2 * (tp + 4) / (2 * (tp + 4) + 5) - 2 * tp / (2 * tp + 5) for tp in (30, 31)) / 2
+    assert row["difference"] == pytest.approx(gain / 6, abs=1e-6)
+    assert (row["seeds"], row["groups"]) == (2, 2)
+    figures = json.loads(Path("metrics/summary.json").read_text())["fpn"]
+    assert figures["external_mix"] == SYNTHETIC
+    assert figures["external_gain"] == pytest.approx(row["difference"], abs=1e-4)
+    assert figures["external_verdict"] == row["verdict"]
+    html = Path("metrics/report/index.html").read_text()
+    assert ALONE_TITLE in html and "trained on the 3 pairs alone" in html
+    assert f"In another domain <strong>{SYNTHETIC}</strong> gained" in html
+    sums = pd.read_parquet("metrics/group_sums.parquet")
+    assert set(sums["figure"]) == {
+        "defect_iou", "miou", "external_dice", "external_iou", "external_dice_finetuned",
+        "external_iou_finetuned",
+    }  # fmt: skip
+
+
+def test_the_baseline_is_called_what_finetuning_calls_it():
+    assert finetuning.ALONE == ALONE
 
 
 def test_missing_counts_are_named(project):

@@ -147,6 +147,22 @@ def test_filter_s_ends_are_shown_in_its_order(finished, monkeypatch):
     assert "kept 8" in html
 
 
+def test_best_and_worst_by_alignment_where_judges_were_strangers(project):
+    """Without real pairs judged, the judge knew the photos: no alignment is claimed."""
+    page = Path("metrics/report/index.html")
+    main()
+    assert "by alignment" not in page.read_text()
+    Path("data/filtered/real_scores.parquet").touch()
+    main()
+    html = page.read_text()
+    best, worst = html.index("Best aligned"), html.index("Worst aligned")
+    # the last has the highest defect IoU, but shows no defect
+    assert re.findall(r"synthetic_\d+", html[best:worst])[0] == "synthetic_000010"
+    assert "defect IoU 0.82" in html[best:worst]
+    assert "Of 10 pairs whose mask shows a defect" in html
+    assert re.findall(r"synthetic_\d+", html[worst:])[0] == "synthetic_000003"  # of three
+
+
 def test_without_a_filter_nothing_is_ranked(project):
     path = Path("data/filtered/scores.parquet")
     scores = pd.read_parquet(path).assign(miou=float("nan"), cross_entropy=float("nan"), kept=True)

@@ -19,6 +19,8 @@ from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
 from pipeline.io.images import read_mask, sha256_of
 from pipeline.io.manifests import read_classes, read_manifest
+from pipeline.io.params import read_params
+from pipeline.io.seeding import derive_seed
 from pipeline.models.segmenters import NetworkSettings, Segmenter, build_segmenter
 from pipeline.segmentation import finetuning, training
 from stages import finetune_segmenters, preprocess_external
@@ -37,7 +39,13 @@ PARAMS = {
     "segmenters": {
         "architectures": ["unet"],
         "mixes": {mix: {"real": "all", "synthetic": 0} for mix in MIXES},
-        "training": {"seeds": 2},
+        "network": {"encoder": ENCODER, "encoder_weights": None, "input_scale": 1},
+        "training": {
+            "batch_size": 4,
+            "budget": {"unit": "steps", "amount": 3},
+            "validate_every_steps": 3,
+            "seeds": 2,
+        },
         "augmentation": {"horizontal_flip": 0.5},
     },
     "external": {
@@ -142,7 +150,8 @@ def test_before_and_after(prepared, capsys):
         "architecture", "mix", "seed", "stage", "id", "group", "class_index", "class",
         "tp", "fp", "fn", "tn",
     ]  # fmt: skip
-    assert len(table) == 2 * 2 * 2 * 6 * 2  # mixes, seeds, stages, photos, classes
+    # mixes by stages and the baseline, seeds, photos, classes
+    assert len(table) == (2 * 2 + 1) * 2 * 6 * 2
     frame = read_manifest(Path("data/external"))
     test = frame[frame["split"] == "test"].sort_values("id")
     truths = [int((read_mask(Path("data/external") / path) == 1).sum()) for path in test["mask"]]
@@ -159,10 +168,11 @@ def test_before_and_after(prepared, capsys):
         rows = table.query(f"mix == 'synthetic_all' and seed == 1 and stage == '{stage}'")
         assert rows.loc[rows["class_index"] == 1, ["tp", "fp"]].to_numpy().sum() == found
     curve = pd.read_csv(OUT / "curve.csv")
-    assert curve["step"].tolist() == [2, 4] * 4 and curve["val_miou"].isna().all()
+    assert curve["step"].tolist() == [2, 4] * 4 + [3] * 2 and curve["val_miou"].isna().all()
     run = json.loads((OUT / "run.json").read_text())
     assert run["pairs"]["train"] == sorted(frame.loc[frame["split"] == "train", "id"])
     assert (OUT / "unet-real_all/examples.png").exists()
+    assert (OUT / "unet-external_alone/examples.png").exists()
     assert "before: Dice" in capsys.readouterr().out
     assert not list(Path(".checkpoints").rglob("*.safetensors"))
 
@@ -184,7 +194,8 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(prepared, monkeypatch
         finetune_segmenters.main()
     assert not OUT.exists()
     finetune_segmenters.main()
-    assert steps[7:] == [0, 1, 2, 3] * 3  # the first is not done again
+    # the first is not done again; the baseline comes last
+    assert steps[7:] == [0, 1, 2, 3] * 3 + [0, 1, 2] * 2
     assert hashes(OUT) == expected
 
 
@@ -219,7 +230,7 @@ def test_no_test_photo_is_read_before_all_are_finetuned(prepared):
     with pytest.raises(UserError, match="6 files cannot be used"):
         finetune_segmenters.main()
     states = list(Path(".checkpoints/finetune-segmenters").rglob("*.safetensors"))
-    assert len(states) == 4  # every finetuning was finished without them
+    assert len(states) == 6  # every finetuning and the baseline were finished without them
 
 
 @pytest.mark.parametrize("off", ["finetuning", "split"])
@@ -241,14 +252,37 @@ def test_without_finetuning_there_is_only_before(project, off):
 def test_fewer_pairs_are_among_the_more(prepared, monkeypatch):
     asked = {}
     for count in (2, 4):
-        settings = finetuning.FinetuningSettings.model_validate(
-            PARAMS["external"]["finetuning"] | {"count": count}
+        write_params(finetuning=PARAMS["external"]["finetuning"] | {"count": count})
+        data = finetuning.finetuning_data(
+            Path("data/external"), finetuning.read_plan(read_params())
         )
-        data = finetuning.finetuning_data(Path("data/external"), settings, None, 0)
         asked[count] = set(data.train.ids)
     assert len(asked[2]) == 2 and len(asked[4]) == 4 and asked[2] < asked[4]
     write_params(finetuning=PARAMS["external"]["finetuning"] | {"count": 7})
     with pytest.raises(UserError, match=r"external\.finetuning\.count: got 7 with 6 external"):
+        finetune_segmenters.main()
+
+
+def test_the_baseline_sees_the_external_pairs_alone(prepared):
+    """From the weights that a mix's segmenter of that seed starts from, trained as that one is."""
+    finetune_segmenters.main()
+    plan = finetuning.read_plan(read_params())
+    data = finetuning.finetuning_data(Path("data/external"), plan)
+    by_hand = training.train_segmenter(
+        "unet", plan.network, plan.training, data, derive_seed(0, "segmenter", 1),
+        Path("state.safetensors"), "by hand",
+    )  # fmt: skip
+    saved = Segmenter.from_pretrained(OUT / "unet-external_alone/seed_1").state_dict()
+    assert all(torch.equal(saved[k], v) for k, v in by_hand.network.state_dict().items())
+    table = pd.read_parquet(OUT / "counts.parquet")
+    assert set(table.loc[table["mix"] == "external_alone", "stage"]) == {"after"}
+
+
+def test_a_mix_must_not_bear_the_baseline_s_name(prepared):
+    content = PARAMS["segmenters"] | {"mixes": {"external_alone": None}}
+    with Path("params.yaml").open("w") as file:
+        YAML().dump(PARAMS | {"segmenters": content}, file)
+    with pytest.raises(UserError, match=r"mixes\.external_alone.*rename"):
         finetune_segmenters.main()
 
 

@@ -9,6 +9,8 @@ import pytest
 from scipy import stats
 
 from pipeline.io.errors import UserError
+from pipeline.statistics.ratios import Ratios, to_rows
+from pipeline.studies.page import figures_table
 from pipeline.studies.results import compare, is_baseline, is_judged, read_cell
 from pipeline.studies.study import ColumnSettings
 from tests.studies.conftest import SIZES
@@ -48,6 +50,37 @@ def test_reads_a_run(cells, study):
     }  # fmt: skip
     assert rows["baseline"].tolist() == ["real_all", "real_all", "real_2", "real_2"]
     assert len(rows) == 4
+
+
+def test_segmenters_that_saw_the_external_pairs_alone_are_a_baseline(cells):
+    """They have no mix, and no figure from before their finetuning."""
+    names = ["f1", "f2"]
+    runs = [("external_dice", "real_all"), ("external_dice_finetuned", "real_all")]
+    runs.append(("external_dice_finetuned", "external_alone"))
+    sums = pd.concat(
+        to_rows(Ratios(np.full((2, 1, 2), 4.0 + n), np.full((2, 1, 2), 10.0)), [0, 1], names)
+        .assign(figure=figure, architecture="fpn", mix=mix)
+        for n, (figure, mix) in enumerate(runs)
+    )  # fmt: skip
+    files = files_of(ROWS, [True])
+    files["metrics/group_sums.parquet"] = sums.to_parquet(index=False)
+    run = {"pairs": {"train": list("abc"), "val": []}}
+    files["data/models/segmenters_finetuned/run.json"] = json.dumps(run).encode()
+    collect = {
+        "dice": ColumnSettings(sums="external_dice"),
+        "dice_finetuned": ColumnSettings(sums="external_dice_finetuned", baseline="external_alone"),
+    }
+    rows = read_cell(files.__getitem__, cells[0], collect).set_index(["mix", "seed"])
+    assert rows.loc[("real_all", 1), ["dice", "dice_finetuned"]].tolist() == [0.4, 0.5]
+    alone = rows.loc[("external_alone", 0)]
+    assert np.isnan(alone["dice"]) and alone["dice_finetuned"] == 0.6
+    assert alone[["baseline", "real", "synthetic", "also"]].tolist() == [
+        "external_alone", 0, 0, "3 external",
+    ]  # fmt: skip
+    text = figures_table(
+        compare(rows.reset_index(), ["masks", "filter"], ["dice"]), ["masks", "filter"], ["dice"]
+    )
+    assert "| 0 | 0 | 3 external | – |" in text
 
 
 def test_all_kept_is_no_filter(cells, study):

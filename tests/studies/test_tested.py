@@ -116,5 +116,23 @@ def test_a_study_without_such_figures_reads_nothing():
     ],
 )
 def test_a_figure_has_one_place(content):
-    with pytest.raises(ValueError, match="either sums, or file and column"):
+    with pytest.raises(ValueError, match=r"either sums \(and baseline\), or file and column"):
         ColumnSettings.model_validate(content)
+
+
+def test_a_figure_may_have_a_baseline_of_its_own(folds):
+    """Those who were never trained on a mix are in that figure only."""
+    alone = folds[0] | {"alone": run_of(np.random.default_rng(9), 4, 4)}
+    cell = Cell({}, {}, PARAMS)
+    column = ColumnSettings(sums="defect_iou", baseline="alone")
+    tested = read_tested([(cell, reader(alone, 0))], [], {"iou": column})
+    row = {"architecture": "fpn", "mix": "both", "baseline": "real", "seed": 0}
+    gain = alone["both"].scores().mean() - alone["alone"].scores().mean()
+    assert tested.difference(row, "iou").value == pytest.approx(gain)
+    rows = pd.DataFrame([row | {"iou": score} for score in alone["both"].scores()])
+    rows = pd.concat([rows, rows.assign(mix="real", iou=0.5)])
+    rows = rows.assign(real=1, synthetic=1, also="", kept=math.nan, seed=[0, 1, 0, 1])
+    table = results.compare(rows, [], ["iou"], tested).set_index("mix")
+    percent = 100 * gain / alone["alone"].scores().mean()
+    assert table.loc["both", "iou_difference_percent"] == pytest.approx(percent)
+    assert math.isnan(tested.score(row | {"mix": "other"}, "iou"))
