@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 
 from benchmarks.mask_codecs import as_markdown
 from pipeline.audit.leakage import find_leakage
-from pipeline.audit.memorisation import memorisation
+from pipeline.audit.memorisation import all_features, memorisation
 from pipeline.audit.names import find_name_hint, read_names
 from pipeline.audit.settings import AuditSettings
 from pipeline.data.photos import read_photo
@@ -183,7 +183,8 @@ def planted(photo_set: PhotoSet) -> list[dict]:
         copies = [np.array(change(Image.fromarray(photo), rng)) for photo in originals]
         batches[kind] = np.stack(copies)
     network = PhotoFeatures()
-    result = memorisation(train, held_out, np.concatenate(list(batches.values())), network)
+    sides = train, held_out, np.concatenate(list(batches.values()))
+    result = memorisation(*sides, all_features(network, *sides))
     kinds = np.repeat(list(batches), [len(batch) for batch in batches.values()])
     table = result.table.rename(
         columns={

@@ -21,11 +21,13 @@ def main() -> None:
     params = read_params()
     settings = section(QualitySettings, "evaluate_samples", params)
     evaluation = Evaluation(PREPARED, SYNTHETIC, settings, value("seed", params))
-    rows = evaluation.rows(*_out_of_fold_scores())
+    photos = evaluation.look()
+    features = {name: each.features for name, each in photos.items()}
+    rows = evaluation.rows(photos, *_out_of_fold_scores())
     with output_folder(OUT) as folder:
         write_json(folder / "figures.json", to_flat(rows))
         write_text(folder / "figures.csv", to_frame(rows).to_csv(index=False))
-        copies = write_copies(folder, PREPARED, SYNTHETIC, settings.pictured_photos)
+        copies = write_copies(folder, PREPARED, SYNTHETIC, settings.pictured_photos, features)
     for line in [*to_lines(rows), copies]:
         print(f"evaluate-samples: {line}")
 

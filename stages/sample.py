@@ -4,15 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.pairs import load_pairs
-from pipeline.diffusion.sample_set import SampleJob, drawn_store, write_set
+from pipeline.diffusion.sample_set import drawn_store, write_set
 from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.io.errors import run
 from pipeline.io.launch import use_all_gpus
 from pipeline.io.manifests import read_split
 from pipeline.io.params import read_params, section, value
-from pipeline.io.unused import is_unused
 from pipeline.masks.sources import MaskSettings
-from pipeline.synthesis.plans import Folders, enlarge, make_plan
+from pipeline.synthesis.plans import enlarge, find_folders, make_plan
 
 PREPARED, MODELS, OUT = Path("data/prepared"), Path("data/models"), Path("data/synthetic")
 
@@ -23,31 +22,11 @@ def main() -> None:
     settings, seed = section(SamplingSettings, "sampling", params), value("seed", params)
     masks = section(MaskSettings, "masks", params)
     use_all_gpus("stages.sample")
-    finetuned = MODELS / "image_dm_finetuned"
-    folders = Folders(
-        prepared=PREPARED,
-        image_model=MODELS / "image_dm" if is_unused(finetuned) else finetuned,
-        autoencoder=MODELS / "autoencoder",
-        mask_model=MODELS / "mask_dm",
-        mask_autoencoder=MODELS / "mask_autoencoder",
-        superres=MODELS / "superres",
-    )
+    folders = find_folders(PREPARED, MODELS)
     train = load_pairs(PREPARED, read_split(PREPARED, "train"))
     plan = make_plan(folders, settings, masks, train, seed)
-    job = SampleJob(
-        draw=plan.draw,
-        classes=plan.card.classes,
-        with_object=plan.card.with_object,
-        count=settings.count,
-        batch_size=settings.batch_size,
-        seed=seed,
-        first=settings.first,
-    )
-    key = plan.key | {
-        "seed": seed,
-        "batch_size": settings.batch_size,
-        "card": plan.card.to_json(),
-    }
+    job = plan.job(settings, seed)
+    key = plan.key | {"seed": seed, "batch_size": settings.batch_size, "card": plan.card.to_json()}
     with drawn_store(job, key) as small:
         if plan.reduction == 1:
             write_set(job, small, OUT, plan.drawn_by)

@@ -8,7 +8,7 @@ import torch
 
 from pipeline.audit.chance import FEWEST_PHOTOS
 from pipeline.audit.findings import read_photos
-from pipeline.audit.memorisation import memorisation
+from pipeline.audit.memorisation import Features, flip_features, memorisation
 from pipeline.io.atomic import write_json, write_text
 from pipeline.io.images import write_image
 from pipeline.io.manifests import read_manifest, read_split
@@ -19,7 +19,9 @@ TABLE, SUMMARY, PICTURE = "memorisation.csv", "memorisation.json", "nearest.png"
 SPACES = ("pixel", "feature")
 
 
-def write_copies(folder: Path, prepared: Path, synthetic: Path, pictured: int) -> str:
+def write_copies(
+    folder: Path, prepared: Path, synthetic: Path, pictured: int, features: dict[str, np.ndarray]
+) -> str:
     """Compare all synthetic photos with the training photos, and say what came out.
 
     Writes into `folder` a table with a row for each synthetic photo, the most suspicious first, a
@@ -31,6 +33,7 @@ def write_copies(folder: Path, prepared: Path, synthetic: Path, pictured: int) -
         prepared: the prepared set: its training photos, and validation photos as held-out ones.
         synthetic: the synthetic set.
         pictured: photos in the picture.
+        features: N×1280 of all `train`, `val` and `synthetic` photos.
 
     Raises:
         UserError: a file is missing or is no image.
@@ -45,9 +48,11 @@ def write_copies(folder: Path, prepared: Path, synthetic: Path, pictured: int) -
     train, held_out = (read_photos(prepared, frame) for frame in parts)
     photos = read_photos(synthetic, drawn)
     network = PhotoFeatures().to("cuda" if torch.cuda.is_available() else "cpu")
+    flipped = flip_features(network, train, features["train"])
+    known = Features(flipped, features["val"], features["synthetic"])
     ids = parts[0]["id"].to_numpy()
     drawn_for = pd.Index(ids).get_indexer(drawn["mask_id"])  # −1 for a mask of its own
-    found = memorisation(train, held_out, photos, network, drawn_for=drawn_for)
+    found = memorisation(train, held_out, photos, known, drawn_for=drawn_for)
     order = np.lexsort(
         [-found.table["pixel_score"], ~found.table["suspicious"], ~found.table["copy"]]
     )

@@ -32,6 +32,36 @@ _DIRECTIONS = 64
 
 
 @dataclass(frozen=True)
+class Features:
+    """float32 N×1280, V×1280, M×1280 of training, held-out and synthetic photos.
+
+    `flipped`: of the training photos, each of `FLIPS` in its order; the first is none.
+    """
+
+    flipped: list[np.ndarray]
+    held_out: np.ndarray
+    synthetic: np.ndarray
+
+
+def flip_features(
+    network: PhotoFeatures, train: np.ndarray, upright: np.ndarray
+) -> list[np.ndarray]:
+    """`Features.flipped` of photos uint8 N×H×W×3 whose features as they are are known."""
+    return [
+        upright if not axis else photo_features(network, np.flip(train, axis).copy())
+        for axis in FLIPS.values()
+    ]
+
+
+def all_features(
+    network: PhotoFeatures, train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray
+) -> Features:
+    """Of photos that nobody has looked at yet, uint8 N×H×W×3 each."""
+    known, *others = (photo_features(network, each) for each in (train, held_out, synthetic))
+    return Features(flip_features(network, train, known), *others)
+
+
+@dataclass(frozen=True)
 class Memorisation:
     """Result for M synthetic photos.
 
@@ -56,7 +86,7 @@ def memorisation(
     train: np.ndarray,
     held_out: np.ndarray,
     synthetic: np.ndarray,
-    network: PhotoFeatures,
+    features: Features,
     *,
     drawn_for: np.ndarray | None = None,
     false_alarms: float = 0.05,
@@ -68,7 +98,7 @@ def memorisation(
         train: uint8 N×H×W×3, what the model was trained on.
         held_out: uint8 V×H×W×3, real photos that it was not: validation photos, never test photos.
         synthetic: uint8 M×H×W×3.
-        network: of the features.
+        features: of the same photos.
         drawn_for: int M, the training photo whose mask each was drawn for, −1 = none; None = none
             of them.
         false_alarms: share of unremarkable photos that may be called suspicious, half of it by
@@ -89,7 +119,7 @@ def memorisation(
     if drawn_for is None:
         drawn_for = np.full(len(synthetic), -1)
     pixel, aligned = _in_pixels(train, held_out, synthetic, drawn_for)
-    spaces = {"pixel": pixel, "feature": _in_features(train, held_out, synthetic, network)}
+    spaces = {"pixel": pixel, "feature": _in_features(features)}
     table = pd.concat([_column(name, space, rank) for name, space in spaces.items()], axis=1)
     table = table.join(aligned)
     unrelated = fit_unrelated(pixel.held_out)
@@ -136,11 +166,9 @@ def _in_pixels(
     return space, aligned.drop(columns="correlation")
 
 
-def _in_features(
-    train: np.ndarray, held_out: np.ndarray, synthetic: np.ndarray, network: PhotoFeatures
-) -> _Space:
+def _in_features(features: Features) -> _Space:
     """The comparison of features, highest over the flips of the training photos."""
-    known = photo_features(network, train)
+    known = features.flipped[0]
     centre = known.mean(axis=0)
     spread, axes = np.linalg.svd(known - centre, full_matrices=False)[1:]
     kept = min(_DIRECTIONS, int((spread > 1e-6 * spread[0]).sum()))
@@ -150,11 +178,8 @@ def _in_features(
         x = (features - centre) @ whiten
         return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
-    flipped = [
-        directions(known if not axis else photo_features(network, np.flip(train, axis).copy()))
-        for axis in FLIPS.values()
-    ]
-    unseen, drawn = (directions(photo_features(network, p)) for p in (held_out, synthetic))
+    flipped = [directions(each) for each in features.flipped]
+    unseen, drawn = directions(features.held_out), directions(features.synthetic)
     return _space(
         *(np.max([x @ f.T for f in flipped], axis=0) for x in (flipped[0], unseen, drawn))
     )

@@ -29,10 +29,33 @@ class Evaluation:
     settings: QualitySettings
     seed: int
 
-    def rows(self, judged: pd.DataFrame | None, judged_real: pd.DataFrame | None) -> list[Row]:
+    def look(self) -> dict[str, Photos]:
+        """The photos `train`, `val` and `synthetic`, each looked at once.
+
+        Raises:
+            UserError: files that are missing, unreadable or changed.
+        """
+        network = PhotoFeatures().to(_device())
+
+        def look(folder: Path, frame: pd.DataFrame, what: str) -> Photos:
+            return look_at(folder, frame, network, self.settings.colour_bins, what)
+
+        return {
+            "train": look(self.prepared, read_split(self.prepared, "train"), "training photos"),
+            "val": look(self.prepared, read_split(self.prepared, "val"), "validation photos"),
+            "synthetic": look(self.synthetic, read_manifest(self.synthetic), "synthetic photos"),
+        }
+
+    def rows(
+        self,
+        photos: dict[str, Photos],
+        judged: pd.DataFrame | None,
+        judged_real: pd.DataFrame | None,
+    ) -> list[Row]:
         """Every figure beside that of real photos.
 
         Args:
+            photos: the result of `look`.
             judged: `defect_iou` and `defect_share` of the synthetic pairs; None = nobody judged
                 them out of fold.
             judged_real: likewise of the training pairs.
@@ -41,20 +64,12 @@ class Evaluation:
             UserError: files that are missing, unreadable or changed.
         """
         return [
-            *self._distribution_rows(),
+            *self._distribution_rows(**photos),
             *self._diversity_rows(),
             Row("alignment", mean_agreement(judged), mean_agreement(judged_real)),
         ]
 
-    def _distribution_rows(self) -> list[Row]:
-        network = PhotoFeatures().to(_device())
-
-        def look(folder: Path, frame: pd.DataFrame, what: str) -> Photos:
-            return look_at(folder, frame, network, self.settings.colour_bins, what)
-
-        train = look(self.prepared, read_split(self.prepared, "train"), "training photos")
-        val = look(self.prepared, read_split(self.prepared, "val"), "validation photos")
-        synthetic = look(self.synthetic, read_manifest(self.synthetic), "synthetic photos")
+    def _distribution_rows(self, train: Photos, val: Photos, synthetic: Photos) -> list[Row]:
         parts = halves(read_split(self.prepared, "train"), self.seed)
         one, other = (train.take(places) for places in parts)
         how = self.settings, self.seed

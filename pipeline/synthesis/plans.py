@@ -17,10 +17,11 @@ from pipeline.diffusion.image_kinds import COPY_PASTE
 from pipeline.diffusion.image_model import applied_guidance, check_prepared, load_image_model
 from pipeline.diffusion.mask_model import MaskSamplingSettings, load_mask_model
 from pipeline.diffusion.model_folder import ModelCard, read_card, read_kind
-from pipeline.diffusion.sample_set import digest_of, hashes_of
+from pipeline.diffusion.sample_set import SampleJob, digest_of, hashes_of
 from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.diffusion.superres import load_superres
 from pipeline.io.params import parse
+from pipeline.io.unused import is_unused
 from pipeline.masks.sources import MASK_SOURCES, MaskInputs, MaskSettings
 
 
@@ -36,6 +37,19 @@ class Folders:
     superres: Path
 
 
+def find_folders(prepared: Path, models: Path) -> Folders:
+    """Those below `models`; the finetuned image model if there is one."""
+    finetuned = models / "image_dm_finetuned"
+    return Folders(
+        prepared=prepared,
+        image_model=models / "image_dm" if is_unused(finetuned) else finetuned,
+        autoencoder=models / "autoencoder",
+        mask_model=models / "mask_dm",
+        mask_autoencoder=models / "mask_autoencoder",
+        superres=models / "superres",
+    )
+
+
 class Plan(NamedTuple):
     """How pairs are made, before they are enlarged."""
 
@@ -44,6 +58,18 @@ class Plan(NamedTuple):
     reduction: int  # how many times as large as these pairs those of the prepared set are
     key: dict[str, Any]  # what decides a pair's bytes
     drawn_by: dict[str, Any]  # columns of the manifest
+
+    def job(self, settings: SamplingSettings, seed: int) -> SampleJob:
+        """All pairs to draw by it."""
+        return SampleJob(
+            draw=self.draw,
+            classes=self.card.classes,
+            with_object=self.card.with_object,
+            count=settings.count,
+            batch_size=settings.batch_size,
+            seed=seed,
+            first=settings.first,
+        )
 
 
 class Enlargement(NamedTuple):

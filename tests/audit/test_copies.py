@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from pipeline.audit.copies import PICTURE, SUMMARY, TABLE, write_copies
 from pipeline.io.images import read_image, write_image
 from pipeline.io.manifests import write_manifest
+from pipeline.models.photo_features import PhotoFeatures, photo_features
 from pipeline.training.grids import GAP, LABEL_WIDTH
 from tests.audit.scenes import again, scenes
 
@@ -21,14 +23,25 @@ def write_set(folder, photos, names, **columns):
     write_manifest(folder, frame.assign(image_sha256="", mask_sha256=""))
 
 
-def test_a_copy_is_named_first_with_what_it_copies(tmp_path):
+@pytest.fixture(scope="module")
+def network():
+    return PhotoFeatures()
+
+
+def write(folder, network, train, val, drawn):
+    sides = {"train": train, "val": val, "synthetic": drawn}
+    features = {name: photo_features(network, photos) for name, photos in sides.items()}
+    return write_copies(folder / "out", folder / "real", folder / "drawn", 2, features)
+
+
+def test_a_copy_is_named_first_with_what_it_copies(tmp_path, network):
     photos = scenes(31)
     splits = ["train"] * 14 + ["val"] * 14
     write_set(tmp_path / "real", photos[:28], [f"r{n:02d}" for n in range(28)], split=splits)
     drawn = np.concatenate([photos[28:], again(photos[5])[None]])
     masks = ["m0", "m1", "m2", "m3"]
     write_set(tmp_path / "drawn", drawn, ["s0", "s1", "s2", "s3"], mask_id=masks)
-    told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
+    told = write(tmp_path, network, photos[:14], photos[14:28], drawn)
     assert told.startswith("memorisation: 1 of 4 photos are copies of training photos")
     first = pd.read_csv(tmp_path / "out" / TABLE).iloc[0]
     assert (first["id"], first["pixel_nearest"], bool(first["copy"])) == ("s3", "r05", True)
@@ -39,24 +52,25 @@ def test_a_copy_is_named_first_with_what_it_copies(tmp_path):
     assert picture.shape[:2] == (3 * tile, LABEL_WIDTH + 2 * tile)
 
 
-def test_what_was_drawn_for_a_photos_mask_is_held_against_the_others(tmp_path):
+def test_what_was_drawn_for_a_photos_mask_is_held_against_the_others(tmp_path, network):
     """Else the outlines that it was told would make a copy of it."""
     photos = scenes(31)
     splits = ["train"] * 14 + ["val"] * 14
     write_set(tmp_path / "real", photos[:28], [f"r{n:02d}" for n in range(28)], split=splits)
     drawn = np.stack([again(photos[5]), again(photos[6])])
     write_set(tmp_path / "drawn", drawn, ["s0", "s1"], mask_id=["r05", "r05"])
-    told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
+    told = write(tmp_path, network, photos[:14], photos[14:28], drawn)
     assert told.startswith("memorisation: 1 of 2 photos are copies")
     table = pd.read_csv(tmp_path / "out" / TABLE).set_index("id")
     assert table.loc["s1", "pixel_nearest"] == "r06" and table.loc["s1", "copy"]
     assert table.loc["s0", "pixel_nearest"] != "r05" and not table.loc["s0", "copy"]
 
 
-def test_too_few_photos_leave_a_reason(tmp_path):
+def test_too_few_photos_leave_a_reason(tmp_path, network):
     splits = ["train"] * 14 + ["val"] * 3
-    write_set(tmp_path / "real", scenes(17), [f"r{n:02d}" for n in range(17)], split=splits)
-    write_set(tmp_path / "drawn", scenes(2, seed=1), ["s0", "s1"], mask_id=["r00", "r00"])
-    told = write_copies(tmp_path / "out", tmp_path / "real", tmp_path / "drawn", pictured=2)
+    photos, drawn = scenes(17), scenes(2, seed=1)
+    write_set(tmp_path / "real", photos, [f"r{n:02d}" for n in range(17)], split=splits)
+    write_set(tmp_path / "drawn", drawn, ["s0", "s1"], mask_id=["r00", "r00"])
+    told = write(tmp_path, network, photos[:14], photos[14:], drawn)
     assert told == "memorisation: none; 3 training or validation photos, needs 12 of each"
     assert [path.name for path in Path(tmp_path / "out").iterdir()] == [SUMMARY]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.audit.memorisation import memorisation
+from pipeline.audit.memorisation import all_features, memorisation
 from pipeline.io.errors import UserError
 from pipeline.models.photo_features import PhotoFeatures
 from tests.audit.scenes import again, scenes
@@ -21,7 +21,8 @@ def result(network):
     photos = scenes(34)
     train, held_out, unrelated = photos[:14], photos[14:28], photos[28:]
     synthetic = np.concatenate([[again(photo) for photo in train[:4]], unrelated])
-    return memorisation(train, held_out, synthetic, network)
+    sides = train, held_out, synthetic
+    return memorisation(*sides, all_features(network, *sides))
 
 
 def test_copies_are_found_with_the_photo_they_copy(result):
@@ -48,5 +49,6 @@ def test_the_summary_counts_the_table(result):
 
 def test_too_few_held_out_photos_are_refused(network):
     photos = scenes(20)
+    sides = photos[:15], photos[:3], photos[:2]
     with pytest.raises(UserError, match="got 3 held-out photos, expected at least 12"):
-        memorisation(photos[:15], photos[:3], photos[:2], network)
+        memorisation(*sides, all_features(network, *sides))
