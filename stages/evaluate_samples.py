@@ -27,7 +27,8 @@ def main() -> None:
     with output_folder(OUT) as folder:
         write_json(folder / "figures.json", to_flat(rows))
         write_text(folder / "figures.csv", to_frame(rows).to_csv(index=False))
-        copies = write_copies(folder, PREPARED, SYNTHETIC, settings.pictured_photos, features)
+        sets, pictured = (PREPARED, SYNTHETIC), settings.pictured_photos
+        copies = write_copies(folder, *sets, pictured, features, evaluation.seed)
     for line in [*to_lines(rows), copies]:
         print(f"evaluate-samples: {line}")
 

@@ -7,11 +7,13 @@ import pandas as pd
 import torch
 
 from pipeline.audit.chance import FEWEST_PHOTOS
-from pipeline.audit.findings import read_photos
 from pipeline.audit.memorisation import Features, flip_features, memorisation
+from pipeline.audit.texture import own_likeness, usual_likeness
+from pipeline.data.pairs import Pairs, load_pairs
 from pipeline.io.atomic import write_json, write_text
 from pipeline.io.images import write_image
 from pipeline.io.manifests import read_manifest, read_split
+from pipeline.io.seeding import numpy_rng
 from pipeline.models.photo_features import PhotoFeatures
 from pipeline.training.grids import tile
 
@@ -20,7 +22,12 @@ SPACES = ("pixel", "feature")
 
 
 def write_copies(
-    folder: Path, prepared: Path, synthetic: Path, pictured: int, features: dict[str, np.ndarray]
+    folder: Path,
+    prepared: Path,
+    synthetic: Path,
+    pictured: int,
+    features: dict[str, np.ndarray],
+    seed: int,
 ) -> str:
     """Compare all synthetic photos with the training photos, and say what came out.
 
@@ -34,6 +41,7 @@ def write_copies(
         synthetic: the synthetic set.
         pictured: photos in the picture.
         features: N×1280 of all `train`, `val` and `synthetic` photos.
+        seed: the project's.
 
     Raises:
         UserError: a file is missing or is no image.
@@ -45,30 +53,49 @@ def write_copies(
         write_json(folder / SUMMARY, {"measured": False, "reason": reason})
         return f"memorisation: none; {reason}"
     drawn = read_manifest(synthetic)
-    train, held_out = (read_photos(prepared, frame) for frame in parts)
-    photos = read_photos(synthetic, drawn)
+    train, held_out = (load_pairs(prepared, frame) for frame in parts)
+    pairs = load_pairs(synthetic, drawn)
     network = PhotoFeatures().to("cuda" if torch.cuda.is_available() else "cpu")
-    flipped = flip_features(network, train, features["train"])
+    flipped = flip_features(network, train.images, features["train"])
     known = Features(flipped, features["val"], features["synthetic"])
     ids = parts[0]["id"].to_numpy()
     drawn_for = pd.Index(ids).get_indexer(drawn["mask_id"])  # −1 for a mask of its own
-    found = memorisation(train, held_out, photos, known, drawn_for=drawn_for)
-    order = np.lexsort(
-        [-found.table["pixel_score"], ~found.table["suspicious"], ~found.table["copy"]]
-    )
-    names = {f"{space}_nearest": ids[found.table[f"{space}_nearest"]] for space in SPACES}
-    table = pd.concat([drawn["id"], found.table.assign(**names)], axis=1).iloc[order]
+    found = memorisation(train.images, held_out.images, pairs.images, known, drawn_for=drawn_for)
+    told = _with_texture(found.table, pairs, train, held_out, drawn_for, seed)
+    order = np.lexsort([-told["pixel_score"], ~told["suspicious"], ~told["copy"]])
+    names = {f"{space}_nearest": ids[told[f"{space}_nearest"]] for space in SPACES}
+    table = pd.concat([drawn["id"], told.assign(**names)], axis=1).iloc[order]
     write_text(folder / TABLE, table.to_csv(index=False, float_format="%.4g"))
-    write_json(folder / SUMMARY, {"measured": True, **found.summary})
+    totals = {name: int(told[name].sum()) for name in ("suspicious", "repainted")}
+    figures = found.summary | totals
+    write_json(folder / SUMMARY, {"measured": True, **figures})
     first = order[:pictured]
-    rows = [("synthetic", photos[first])]
+    rows = [("synthetic", pairs.images[first])]
     for space in SPACES:
-        nearest = found.table[f"{space}_nearest"].to_numpy()[first]
-        rows.append((f"nearest by\n{space}s", train[nearest]))
+        nearest = told[f"{space}_nearest"].to_numpy()[first]
+        rows.append((f"nearest by\n{space}s", train.images[nearest]))
     write_image(folder / PICTURE, tile(rows))
-    figures = found.summary
     return (
         f"memorisation: {figures['copies']} of {figures['synthetic']} photos are copies of "
         f"training photos, {figures['suspicious']} suspiciously near (false alarms: "
-        f"{figures['false_alarm_rate']:.0%}); see {PICTURE}"
+        f"{figures['false_alarm_rate']:.0%}), of which {figures['repainted']} are the very photo "
+        f"that their mask is from; see {PICTURE}"
     )
+
+
+def _with_texture(
+    table: pd.DataFrame,
+    drawn: Pairs,
+    train: Pairs,
+    held_out: Pairs,
+    drawn_for: np.ndarray,
+    seed: int,
+) -> pd.DataFrame:
+    """With `texture_likeness` to the photo of the mask, and whether that photo was `repainted`."""
+    own, highest = own_likeness(drawn, train, drawn_for), np.nan
+    if (drawn_for >= 0).any():
+        rng = numpy_rng(seed, "texture of held-out photos")
+        highest = np.fmax.reduce(usual_likeness(held_out, train, rng))
+    repainted = own > highest
+    suspicious = table["suspicious"] | repainted
+    return table.assign(texture_likeness=own, repainted=repainted, suspicious=suspicious)

@@ -12,7 +12,7 @@ training photos.
 A photo that was drawn for a training photo's mask shares its outlines with that one, so by pixels
 it is nearest to it whatever the model learned. There it is compared with all other training photos
 only; by features, which hardly see where an outline lies, with all. A model that paints a training
-photo back into its own mask is therefore found by features alone.
+photo back into its own mask is found by features, and by `texture`.
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.audit.copies import PICTURE, SUMMARY, TABLE, write_copies
-from pipeline.io.images import read_image, write_image
+from pipeline.io.images import read_image, write_image, write_mask
 from pipeline.io.manifests import write_manifest
 from pipeline.models.photo_features import PhotoFeatures, photo_features
 from pipeline.training.grids import GAP, LABEL_WIDTH
@@ -17,9 +17,13 @@ from tests.audit.scenes import again, scenes
 
 def write_set(folder, photos, names, **columns):
     rows = [{"id": name, "image": f"images/{name}.png"} for name in names]
+    mask = np.zeros(photos[0].shape[:2], np.uint8)
+    mask[20:44, 20:44] = 1
     for photo, row in zip(photos, rows, strict=True):
         write_image(folder / row["image"], photo)
-    frame = pd.DataFrame(rows).assign(mask="", object=None, classes=[[]] * len(rows), **columns)
+        row["mask"] = f"masks/{row['id']}.png"
+        write_mask(folder / row["mask"], mask, [(0, 0, 0), (255, 0, 0)])
+    frame = pd.DataFrame(rows).assign(object=None, classes=[[]] * len(rows), **columns)
     write_manifest(folder, frame.assign(image_sha256="", mask_sha256=""))
 
 
@@ -31,7 +35,7 @@ def network():
 def write(folder, network, train, val, drawn):
     sides = {"train": train, "val": val, "synthetic": drawn}
     features = {name: photo_features(network, photos) for name, photos in sides.items()}
-    return write_copies(folder / "out", folder / "real", folder / "drawn", 2, features)
+    return write_copies(folder / "out", folder / "real", folder / "drawn", 2, features, seed=0)
 
 
 def test_a_copy_is_named_first_with_what_it_copies(tmp_path, network):
@@ -64,6 +68,24 @@ def test_what_was_drawn_for_a_photos_mask_is_held_against_the_others(tmp_path, n
     table = pd.read_csv(tmp_path / "out" / TABLE).set_index("id")
     assert table.loc["s1", "pixel_nearest"] == "r06" and table.loc["s1", "copy"]
     assert table.loc["s0", "pixel_nearest"] != "r05" and not table.loc["s0", "copy"]
+
+
+def test_a_photo_painted_back_into_its_own_mask_is_found(tmp_path, network):
+    """Under another light and grain; another photo in that mask is not."""
+    photos = scenes(31)
+    splits = ["train"] * 14 + ["val"] * 14
+    write_set(tmp_path / "real", photos[:28], [f"r{n:02d}" for n in range(28)], split=splits)
+    noise = np.random.default_rng(0).normal(0, 5, photos[5].shape)
+    again = (0.8 * photos[5] + noise).clip(0, 255).astype(np.uint8)
+    drawn = np.stack([photos[28], again, photos[29]])
+    write_set(tmp_path / "drawn", drawn, ["s0", "s1", "s2"], mask_id=["r05", "r05", "made up"])
+    told = write(tmp_path, network, photos[:14], photos[14:28], drawn)
+    assert told.endswith("of which 1 are the very photo that their mask is from; see nearest.png")
+    table = pd.read_csv(tmp_path / "out" / TABLE).set_index("id")
+    assert table["repainted"].to_dict() == {"s0": False, "s1": True, "s2": False}
+    assert table.loc["s1", "suspicious"] and table.loc["s1", "texture_likeness"] > 0.8
+    assert np.isnan(table.loc["s2", "texture_likeness"])
+    assert json.loads((tmp_path / "out" / SUMMARY).read_text())["repainted"] == 1
 
 
 def test_too_few_photos_leave_a_reason(tmp_path, network):

@@ -192,7 +192,13 @@ def _write_quality(folder):
     ]  # fmt: skip
     folder.mkdir(parents=True)
     pd.DataFrame(rows).to_csv(folder / "figures.csv", index=False)
-    summary = {"synthetic": 12, "copies": 2, "suspicious": 3, "false_alarm_rate": 0.05}
+    summary = {
+        "synthetic": 12,
+        "copies": 2,
+        "suspicious": 3,
+        "repainted": 1,
+        "false_alarm_rate": 0.05,
+    }
     write_json(folder / "memorisation.json", {"measured": True, **summary})
     write_image(folder / "nearest.png", _pair(0)[0])
 
