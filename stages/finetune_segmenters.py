@@ -43,7 +43,7 @@ def main() -> None:
                     external_run.add(start, trained)
             table = external_run.measure(weights, read_test(EXTERNAL), EXTERNAL, classes)
             external_run.write(table, plan.finetuning, data, classes)
-        store.clear()
+        store.finish()
     print(describe(table))
 
 

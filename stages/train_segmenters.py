@@ -41,7 +41,7 @@ def main() -> None:
         results = evaluate_run(trained, read_test(PREPARED))
         with output_folder(OUT / f"{architecture}-{mix.name}") as folder:
             write_run(folder, trained, results)
-        store.clear()
+        store.finish()
     print(describe(trained, results))
 
 

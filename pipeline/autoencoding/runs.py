@@ -89,7 +89,7 @@ def train_autoencoder(task: Task, prepared: Path, out: Path, key: dict[str, Any]
         with output_folder(out) as folder:
             write_codec(folder, codec.to("cpu"), task.code)
             _write_rest(folder, task, codec, record, errors, store.path)
-        store.clear()
+        store.finish()
     # Printed and not written: equal trainings give equal files.
     print(f"{task.stage}: {record.steps_done} steps in {record.seconds:.0f} s")
     for name, figures in errors.items():

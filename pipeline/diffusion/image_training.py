@@ -86,7 +86,7 @@ def train_image_model(
             write_model_folder(
                 folder, network, state, card, settings.training, store.path, preview.grid
             )
-        store.clear()
+        store.finish()
     # Printed and not written: equal trainings give equal files.
     print(f"{stage}: {state.record.steps_done} steps in {state.record.seconds:.0f} s")
 

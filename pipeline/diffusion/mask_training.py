@@ -114,7 +114,7 @@ def train_mask_model(
                 folder, model.network, state, model.card, settings.training,
                 store.path, preview.grid, figures,
             )  # fmt: skip
-        store.clear()
+        store.finish()
     # Printed and not written: equal trainings give equal files.
     print(f"{stage}: {state.record.steps_done} steps in {state.record.seconds:.0f} s")
     faults = ", ".join(f"{count} {name}" for name, count in figures["faults"].items())

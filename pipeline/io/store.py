@@ -20,9 +20,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pipeline.io.atomic import write_bytes
 from pipeline.io.errors import UserError
 
 FOLDERS_KEPT_PER_STAGE = 4
+FINISHED = "finished"
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,13 @@ class Store:
 
     path: Path
 
-    def clear(self) -> None:
-        """Empty the store, once its content has become the stage's output."""
-        for item in self.path.iterdir():
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
+    def finish(self) -> None:
+        """Let go of the content, once it has become the stage's output.
+
+        It goes when another store is opened. Until then DVC may be killed before it has taken the
+        output in, and will run the stage again: from here, and not from the beginning.
+        """
+        write_bytes(self.path / FINISHED, b"")
 
 
 @contextlib.contextmanager
@@ -52,6 +57,7 @@ def open_store(stage: str, key: dict[str, Any]) -> Iterator[Store]:
         return
     with _locked(stage, folder.with_suffix(".lock"), folder.with_suffix(".pid")):
         os.utime(folder)
+        (folder / FINISHED).unlink(missing_ok=True)
         _prune(root, keep=folder)
         yield Store(folder)
 
@@ -90,10 +96,11 @@ def _loaded_sources() -> dict[str, str]:
 
 
 def _prune(root: Path, keep: Path) -> None:
-    """Drop the least recently used folders of a stage, except locked ones."""
+    """Drop finished stores of all stages and a stage's least recently used, except locked ones."""
     folders = [path for path in root.iterdir() if path.is_dir() and path != keep]
     folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for folder in folders[FOLDERS_KEPT_PER_STAGE - 1 :]:
+    finished = [path.parent for path in root.parent.glob(f"*/*/{FINISHED}")]
+    for folder in {*folders[FOLDERS_KEPT_PER_STAGE - 1 :], *finished}:
         lock = FileLock(folder.with_suffix(".lock"))
         with contextlib.suppress(Timeout), lock.acquire(timeout=0):
             shutil.rmtree(folder)

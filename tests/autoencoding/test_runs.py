@@ -1,6 +1,7 @@
 """From a prepared set to an autoencoder's folder."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -63,9 +64,11 @@ def hashes(folder):
 @pytest.mark.parametrize("kind", ["kl", "vq"])
 def test_photo_autoencoder(prepared, tmp_path, kind):
     settings = photo_settings(network=NETWORK | {"kind": kind})
-    for name in ("one", "two"):
-        train_photo_autoencoder(prepared, tmp_path / name, settings, seed=3)
-    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    train_photo_autoencoder(prepared, tmp_path / "one", settings, seed=3)
+    train_photo_autoencoder(prepared, tmp_path / "again", settings, seed=3)  # from the store
+    shutil.rmtree(tmp_path / ".checkpoints")
+    train_photo_autoencoder(prepared, tmp_path / "two", settings, seed=3)
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two") == hashes(tmp_path / "again")
     assert set(hashes(tmp_path / "one")) == FILES
     training = json.loads((tmp_path / "one" / "training.json").read_text())
     assert training["steps"] == 4

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -218,6 +219,7 @@ def test_each_candidate_has_a_grid_for_the_report(prepared, tmp_path):
 def test_two_trainings_write_the_same_bytes(prepared, tmp_path):
     for name in ("one", "two"):
         train(tmp_path / name)
+        shutil.rmtree(tmp_path / ".checkpoints")
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
     assert len(files) > 8
     for file in files:

@@ -23,12 +23,20 @@ def test_the_same_key_finds_what_was_left_and_another_does_not():
         assert list(store.path.iterdir()) == []
 
 
-def test_clear_empties():
+def test_a_finished_store_stays_until_another_is_opened():
     with open_store("train", {}) as store:
         (store.path / "folder").mkdir()
         (store.path / "folder" / "file").touch()
-        store.clear()
-        assert list(store.path.iterdir()) == []
+        store.finish()
+    with open_store("train", {}) as store:  # the output was lost: it is made again from here
+        assert (store.path / "folder" / "file").exists()
+        with open_store("sample", {}):
+            assert store.path.exists()  # being used, it is not finished any more
+        store.finish()
+        with open_store("sample", {}):
+            assert store.path.exists()  # nor is it dropped under its owner
+    with open_store("sample", {}):
+        assert not store.path.exists()
 
 
 def _hold(ready, release):

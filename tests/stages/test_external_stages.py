@@ -174,13 +174,14 @@ def test_before_and_after(prepared, capsys):
     assert (OUT / "unet-real_all/examples.png").exists()
     assert (OUT / "unet-external_alone/examples.png").exists()
     assert "before: Dice" in capsys.readouterr().out
-    assert not list(Path(".checkpoints").rglob("*.safetensors"))
+    assert len(list(Path(".checkpoints").glob("finetune-segmenters/*/finished"))) == 1
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(prepared, monkeypatch):
     finetune_segmenters.main()
     expected = hashes(OUT)
     shutil.rmtree(OUT)
+    shutil.rmtree(".checkpoints")
     train_step, steps = training._Trainer._train_step, []
 
     def step_or_die(trainer, step):
