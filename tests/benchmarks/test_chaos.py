@@ -51,7 +51,8 @@ def test_a_step_is_killed_as_often_as_asked_and_ends_in_the_same_bytes(place):
     [story] = kills.run_killed(place, [STEP], unbroken, total=4, seed=0)
     assert len(story.kills) == 4
     assert story.ends >= 1
-    assert all(kill.exit_code in (-9, 143, 130) for kill in story.kills if kill.in_work)
+    # once the work is done, a stop signal ends Python as it would end any program
+    assert {kill.exit_code for kill in story.kills if kill.in_work} <= {-9, 143, 130, -15, -2}
     assert place.hashes([STEP]) == expected
     assert place.leftovers() == []
 
