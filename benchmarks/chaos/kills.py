@@ -3,6 +3,7 @@
 Some kills stand for a power loss: a finished file of the store is torn off at a random byte.
 """
 
+import shutil
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.io.errors import UserError
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 IN_WORK = 0.8  # share of the kills that wait for a stage's work to begin, where it shows
 TORN = 0.5  # share of the SIGKILLs after which a file is torn, if there is one
+MISSES = 4  # blows at a step that may come too late
 KEPT_FILES = ("*.safetensors", "images/*.png", "masks/*.png", "objects/*.png", "facts/*.json")
 
 
@@ -92,8 +94,14 @@ def deal(
 def _tell_story(
     place: Workplace, story: Story, unbroken: Attempt, kills: int, rng: np.random.Generator
 ) -> None:
+    """Run a step until it has been killed so often, then to its end; a blow too late is repeated.
+
+    A step that ends before each of several blows keeps what is left of its kills.
+    """
+    wanted, misses = len(story.kills) + kills, 0
     left = 1.0  # share of the work that is still to be done, as far as one can tell
-    for _ in range(kills):
+    forget(place, story.step)
+    while len(story.kills) < wanted and misses < MISSES:
         place.remove_outs(story.step)
         blow = draw_blow(unbroken, left, rng)
         attempt = run_attempt(story.step.command, place, blow)
@@ -102,7 +110,9 @@ def _tell_story(
         if not attempt.was_stopped:
             _check(story.step, attempt)
             story.ends += 1
-            break
+            misses, left = misses + 1, 1.0
+            forget(place, story.step)
+            continue
         kept = kept_files(place.store, story.step.stage)
         torn = ""
         if blow.number is signal.SIGKILL and kept and rng.random() < TORN:
@@ -122,11 +132,16 @@ def _tell_story(
             )
         )
         print(f"{story.kills[-1]}", flush=True)
-    else:
-        attempt = _finish(place, story.step)
-        story.seconds += attempt.seconds
-        story.work_s += attempt.work_s or 0.0
-        story.ends += 1
+    attempt = _finish(place, story.step)
+    story.seconds += attempt.seconds
+    story.work_s += attempt.work_s or 0.0
+    story.ends += 1
+
+
+def forget(place: Workplace, step: Step) -> None:
+    """Drop the stores of a stage, so that it has all its work before it again."""
+    for path in (place.store / ".checkpoints").glob(f"{step.stage}*"):
+        shutil.rmtree(path)
 
 
 def draw_blow(unbroken: Attempt, left: float, rng: np.random.Generator) -> Blow:

@@ -112,6 +112,7 @@ def _fail(
     step: Step, full: str, place: Workplace, disk: Path, free_bytes: int, needed_bytes: int
 ) -> Case:
     _fill(disk, free_bytes)
+    free_bytes = shutil.disk_usage(disk).free
     attempt = run_attempt(step.command, place)
     message = _message(attempt)
     left = [out for out in step.outs if (place.folder / out).exists()] + place.leftovers()
@@ -119,7 +120,7 @@ def _fail(
     return Case(
         stage=step.name,
         full=full,
-        free_bytes=free_bytes // PAGE_BYTES * PAGE_BYTES,
+        free_bytes=free_bytes,
         needed_bytes=needed_bytes,
         exit_code=attempt.code,
         message=message.replace(str(disk), "<disk>"),
