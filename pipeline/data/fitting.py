@@ -5,6 +5,7 @@ reduced decoding of another scale) and the rectangle of the prepared image it is
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -105,6 +106,7 @@ def _needed(weights: sparse.csr_array) -> tuple[sparse.csr_array, int, int]:
     return weights[:, first:end], first, end
 
 
+@lru_cache(64)  # most photos of a set have one size
 def _weights(start: float, end: float, total_new: int, total_old: int) -> sparse.csr_array:
     """What each old pixel gives to each new one, new×old; every row adds up to 1."""
     edges = (start + np.arange(total_new + 1) / total_new * (end - start)) * total_old

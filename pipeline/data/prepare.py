@@ -157,16 +157,16 @@ def _look(
     """What the window shows, and whether it is kept; the photo is not needed for it."""
     fit = plan_window(window, job.image)
     small = fit_mask(labels, fit)
-    total_classes = len(job.colours)
-    before = np.bincount(inside(labels, window).ravel(), minlength=total_classes)
-    pixels = np.bincount(small.ravel(), minlength=total_classes)
+    pixels = np.bincount(small.ravel(), minlength=len(job.colours))
+    whole = inside(labels, window)
+    vanished = [int(c) for c in np.flatnonzero(pixels == 0) if (whole == c).any()]
     if window.is_whole:
         shown = record.categories
     else:
         shown = frozenset(c for c, mask in masks.items() if inside(mask, window).any())
     outcome = Outcome(
         record.source,
-        vanished=np.flatnonzero((before > 0) & (pixels == 0)).tolist(),
+        vanished=vanished,
         pixels=pixels.tolist(),
         shown=shown,
     )

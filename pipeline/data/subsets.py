@@ -124,14 +124,17 @@ def label_map(
     for index, categories in enumerate(subset.classes.values(), start=1):
         parts = [masks[category] for category in categories if category in masks]
         if parts:
-            layers.append((index, np.logical_or.reduce(parts)))
+            # reduce would copy a single part, and that is what most photos have
+            layers.append((index, np.logical_or.reduce(parts) if len(parts) > 1 else parts[0]))
     if not layers:
         return np.zeros((size[1], size[0]), np.uint8)
-    labels = np.zeros(layers[0][1].shape, np.uint8)
-    for index, layer in layers:
+    labels = layers[0][1] * np.uint8(layers[0][0])
+    if len(layers) == 1:
+        return labels
+    for index, layer in layers[1:]:
         labels[layer] = index
     claims = np.sum([layer for _, layer in layers], axis=0, dtype=np.uint8)
-    if len(layers) == 1 or claims.max() < 2:
+    if claims.max() < 2:
         return labels
     return _OVERLAP[subset.overlap](labels, layers, claims > 1, subset)
 

@@ -20,11 +20,20 @@ from pipeline.io.failures import writing
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` through a temporary file in the same folder; creates the folder.
 
+    In an `output_folder` that is not in place yet it is written at once: that one is what happens
+    whole or not at all, and is synced as a whole.
+
     Raises:
         RefusedError: the disk is full, or the system refuses otherwise.
     """
-    with writing(path, len(data)), replacing(path) as temporary:
-        temporary.write_bytes(data)
+    with writing(path, len(data)):
+        if leftovers.is_in_temporary_folder(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)  # it may be a link to another folder's file
+            path.write_bytes(data)
+            return
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ lock may remove it. File systems without such locks keep their leftovers.
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 SUFFIX = ".tmp"
+_PURPOSE = re.compile(r"^\..+\.(writing|old)-[^.]+$")
 _swept: set[Path] = set()  # folders that this process has looked through
 
 
@@ -48,6 +50,11 @@ def temporary_folder(path: Path, purpose: Literal["writing", "old"]) -> Iterator
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_in_temporary_folder(path: Path) -> bool:
+    """Whether a `temporary_folder` of this or another process is among the folders above."""
+    return any(_PURPOSE.search(folder.name) for folder in path.parents)
 
 
 def sweep_files(folder: Path) -> None:

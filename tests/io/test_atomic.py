@@ -45,3 +45,16 @@ def test_json_refuses_what_is_no_json_and_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     write_json(tmp_path / "x.json", {"loss": 0.5})
     assert json.loads((tmp_path / "x.json").read_text()) == {"loss": 0.5}
+
+
+def test_within_an_output_folder_files_are_written_at_once(tmp_path, monkeypatch):
+    with output_folder(tmp_path / "out") as folder:
+        monkeypatch.setattr("pipeline.io.atomic.replacing", None)  # would be called otherwise
+        original = tmp_path / "kept"
+        original.write_bytes(b"kept")
+        (folder / "link").hardlink_to(original)
+        write_bytes(folder / "below" / "new", b"new")
+        write_bytes(folder / "link", b"changed")
+    assert (tmp_path / "out" / "below" / "new").read_bytes() == b"new"
+    assert (tmp_path / "out" / "link").read_bytes() == b"changed"
+    assert original.read_bytes() == b"kept"
