@@ -6,7 +6,6 @@ Changed files that Git knows are part of the experiments; nothing needs to be co
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -148,8 +147,4 @@ def _describe_failures(failed: list[str], total: int, experiments: Experiments) 
 
 
 if __name__ == "__main__":
-    try:
-        run(main)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on with what is left", file=sys.stderr)
-        sys.exit(130)
+    run(main)
