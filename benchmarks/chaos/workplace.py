@@ -13,6 +13,8 @@ import networkx
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
+from pipeline.io.params import read_yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 # Over the smoke preset: the latent models, since they need the most stages, with all options.
 CHANGES: dict[str, Any] = {
@@ -122,7 +124,7 @@ def read_steps(folder: Path) -> list[Step]:
 
 def _write_params(path: Path) -> None:
     yaml = YAML()
-    params = yaml.load(path)
+    params = read_yaml(path)
     for key, value in CHANGES.items():
         *above, name = key.split(".")
         node = params
