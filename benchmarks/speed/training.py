@@ -123,8 +123,7 @@ def _plain(
     objects = torch.from_numpy(pairs.objects)[:, None]
     conditions = torch.cat([labels, objects], dim=1).float().to(device)
     scheduler = DDPMScheduler(1000)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
-    average = EMAModel(network.parameters(), decay=0.999)
+    learn = _learning(network, torch.optim.AdamW(network.parameters(), lr=1e-4))
 
     def work() -> None:
         for _ in range(steps):
@@ -132,13 +131,7 @@ def _plain(
             x0, condition = photos[own], conditions[own]
             noise, t = torch.randn_like(x0), torch.randint(1000, (batch,), device=device)
             output = network(scheduler.add_noise(x0, noise, t), t, condition)[:, :3]
-            loss = functional.mse_loss(output, noise)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
-            average.step(network.parameters())
-            loss.item()
+            learn(functional.mse_loss(output, noise))
 
     return work
 
@@ -150,20 +143,30 @@ def _own_loop(
     height, width = pairs.images.shape[1:3]
     diffusion = GaussianDiffusion(network.network, image_size=(height, width)).train().to(device)
     photos = (torch.from_numpy(pairs.images).permute(0, 3, 1, 2) / 255).to(device)
-    optimiser = torch.optim.Adam(diffusion.parameters(), lr=1e-4)
-    average = EMAModel(diffusion.parameters(), decay=0.995)
+    learn = _learning(diffusion, torch.optim.Adam(diffusion.parameters(), lr=1e-4))
 
     def work() -> None:
         for _ in range(steps):
-            loss = diffusion(photos[torch.randint(len(photos), (batch,))])
-            loss.backward()
-            nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
-            optimiser.step()
-            optimiser.zero_grad()
-            average.step(diffusion.parameters())
-            loss.item()
+            learn(diffusion(photos[torch.randint(len(photos), (batch,))]))
 
     return work
+
+
+def _learning(
+    network: nn.Module, optimiser: torch.optim.Optimizer
+) -> Callable[[torch.Tensor], None]:
+    """What both loops do with a loss."""
+    average = EMAModel(network.parameters(), decay=0.995)
+
+    def learn(loss: torch.Tensor) -> None:
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        average.step(network.parameters())
+        loss.item()
+
+    return learn
 
 
 def peak_flops(device: torch.device, precision: str, seconds: float = 1.0) -> float:
