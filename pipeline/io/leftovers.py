@@ -87,10 +87,16 @@ def sweep_folders(path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(make: Callable[[], Path]) -> Iterator[Path]:
-    """What `make` makes, locked; once more if another process swept it away before."""
+    """What `make` makes, locked; once more if somebody swept it away before it was.
+
+    Between making and locking it looks abandoned, to other processes as to other threads.
+    """
     while True:
         item = make()
-        descriptor = os.open(item, os.O_RDONLY)
+        try:
+            descriptor = os.open(item, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
         try:
             if _lock(descriptor) is not False and item.exists():
                 yield item

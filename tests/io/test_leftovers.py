@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +76,23 @@ def test_what_is_still_written_to_is_left_alone(tmp_path):
             process.join()
         assert file.exists() and folder.exists()
     assert names(tmp_path) == ["one", "two"]
+
+
+def test_what_is_swept_away_before_it_is_locked_is_made_once_more(tmp_path, monkeypatch):
+    made = []
+    really_make = tempfile.mkstemp
+
+    def make_and_lose_the_first(**options):
+        descriptor, name = really_make(**options)
+        made.append(name)
+        if len(made) == 1:
+            Path(name).unlink()
+        return descriptor, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", make_and_lose_the_first)
+    write_bytes(tmp_path / "file", b"whole")
+    assert len(made) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_killed_output_leaves_a_folder_that_the_next_one_removes(tmp_path):
