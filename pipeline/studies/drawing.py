@@ -1,4 +1,4 @@
-"""A study's figure: a panel for each architecture, its baselines as lines.
+"""A study's figures: a panel for each architecture or measure of quality, baselines as lines.
 
 Colours are those of Okabe and Ito, which colour-blind readers tell apart; the values of a second
 axis have marks of their own.
@@ -45,7 +45,8 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
     """The figure as PNG.
 
     Marks are means over the seeds with one standard deviation either way, or differences with
-    their intervals. Numbers on the x axis keep their distances and are joined by lines.
+    their intervals. Numbers on the x axis keep their distances, or their ratios, and are joined
+    by lines.
 
     Args:
         table: the result of `results.compare`.
@@ -74,17 +75,62 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
             _label_places(panel, arms[of_one], settings, places)
         what = f"{figure_name(settings.y)} on {settings.photos}"
         panels[0].set_ylabel(f"{what},\nabove the baseline's" if settings.difference else what)
-        handles = [Line2D([], [], label="baseline", **BASELINE)]
-        handles += [
-            Line2D([], [], color=colour, marker=mark, ls="", label=", ".join(map(str, key)))
-            for key, (colour, mark) in looks.items()
-        ]
-        if len(handles) > 2:
-            title = ", ".join(series)
-            figure.legend(handles=handles, loc="outside lower center", ncols=3, title=title)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=DPI, metadata={"Software": None})
-        return buffer.getvalue()
+        _tell_apart(figure, "baseline", looks, series)
+        return _as_png(figure)
+
+
+def draw_quality(quality: pd.DataFrame, axes: list[str], settings: FigureSettings) -> bytes:
+    """What the synthetic sets are like, as PNG: a panel for each figure of theirs.
+
+    Bars are one deviation either way. A dashed line is the same figure of real photos.
+
+    Args:
+        quality: the result of `quality.read_quality`.
+        axes: names of the axes.
+        settings: of the study's figure; its x, or the first axis where that is the mix.
+    """
+    x = settings.x if settings.x != MIX else axes[0]
+    series = [name for name in axes if name != x and quality[name].nunique() > 1]
+    places, looks = _places(quality[x]), _looks(quality, series)
+    names = list(dict.fromkeys(quality["name"]))
+    with mpl.rc_context(STYLE):
+        width, height = PANEL_IN
+        if _are_words(places):
+            width = max(width, PLACE_IN * len(places))
+        rows = -(-(len(looks) + 1) // 3)
+        size = (max(width * len(names), 5.0), height + LEGEND_IN * rows)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(1, len(names), squeeze=False)[0]
+        for panel, name in zip(panels, names, strict=True):
+            mine = quality[quality["name"] == name]
+            marked = mine.rename(columns={"value": name, "deviation": f"{name}_sd"})
+            shown = settings.model_copy(update={"y": name, "x": x, "difference": False})
+            _draw_panel(panel, marked, shown, series, places, looks)
+            panel.axhline(mine["reference"].mean(), zorder=1, **BASELINE)
+            panel.set_title(figure_name(name))
+            _label_places(panel, marked, shown, places)
+        _tell_apart(figure, "real photos", looks, series)
+        return _as_png(figure)
+
+
+def _tell_apart(
+    figure: Figure, dashed: str, looks: dict[tuple, tuple[str, str]], series: list[str]
+) -> None:
+    """A legend below the panels, if there is more to tell than the dashed line."""
+    handles = [Line2D([], [], label=dashed, **BASELINE)]
+    handles += [
+        Line2D([], [], color=colour, marker=mark, ls="", label=", ".join(map(str, key)))
+        for key, (colour, mark) in looks.items()
+    ]
+    if len(handles) > 2:
+        title = ", ".join(series)
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, title=title)
+
+
+def _as_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _places(values: pd.Series) -> dict[Hashable, float]:
@@ -168,6 +214,10 @@ def _label_places(
 ) -> None:
     panel.set_xlabel(settings.x if settings.x != MIX else "real (#R) and synthetic (#S) pairs")
     if not _are_words(places):
+        if settings.logarithmic:
+            panel.set_xscale("log")
+            panel.set_xticks(list(places.values()), list(map(str, places)))
+            panel.minorticks_off()
         return
     labels = {
         name: textwrap.fill(str(name), LABEL_SIGNS, break_long_words=False) for name in places

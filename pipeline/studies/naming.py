@@ -16,6 +16,8 @@ FIGURES = {
     "iou": "IoU",
     "dice_finetuned": "Dice, finetuned",
     "iou_finetuned": "IoU, finetuned",
+    "kid": "KID",
+    "fid": "FID",
 }
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from pipeline.studies.naming import architecture_name, counted, figure_name
+from pipeline.studies.quality import quality_table
 from pipeline.studies.results import is_baseline
 from pipeline.studies.study import Cell, StudySettings
 from pipeline.studies.verdict import verdict
@@ -20,6 +21,7 @@ def write_page(
     command: list[str],
     cells: Mapping[str, Cell],
     table: pd.DataFrame,
+    quality: pd.DataFrame | None = None,
 ) -> str:
     """The page as Markdown.
 
@@ -29,17 +31,20 @@ def write_page(
         command: what repeats it.
         cells: experiment name to cell.
         table: the result of `results.compare`.
+        quality: the result of `quality.read_quality`, if the study asks for it.
     """
     axes = {axis: list(values) for axis, values in study.axes.items()}
     over_groups = study.collect[study.figure.y].sums is not None
     parts = [
         f"# {study.title}",
-        f"{study.question.strip()} After {study.repeats.strip()}.",
+        study.question.strip() + (f" After {study.repeats.strip()}." if study.repeats else ""),
         "## Verdict",
         verdict(table, axes, study.figure.y, study.folds, over_groups),
         f"![{figure_name(study.figure.y)}]({name}.png)",
     ]
     parts += TABLES[study.columns](study, table)
+    if quality is not None:
+        parts += _describe_quality(quality, list(axes), name)
     parts += [
         f"Spreads and differences in full are in [{name}.csv]({name}.csv).",
         "## How it was made",
@@ -83,6 +88,16 @@ def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:
         "#R, #S: real and synthetic pairs trained on; "
         f"{_over(study, table)} ± their standard deviation. Bold: the highest of the column, "
         "baselines left out.",
+    ]
+
+
+def _describe_quality(quality: pd.DataFrame, axes: list[str], name: str) -> list[str]:
+    return [
+        "## The synthetic sets",
+        f"![the synthetic sets beside real photos]({name}-quality.png)",
+        quality_table(quality, axes),
+        "± one deviation, where there is one: that of KID is over random subsets, so that it "
+        "tells nothing of other trainings.",
     ]
 
 

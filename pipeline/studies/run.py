@@ -16,10 +16,11 @@ from pipeline.io.atomic import output_folder, write_bytes, write_text
 from pipeline.io.errors import UserError, run
 from pipeline.io.params import read_params
 from pipeline.io.presets import compose
-from pipeline.studies.drawing import draw
+from pipeline.studies.drawing import draw, draw_quality
 from pipeline.studies.experiments import Experiments
 from pipeline.studies.overrides import set_param_arguments
 from pipeline.studies.page import write_page
+from pipeline.studies.quality import read_quality
 from pipeline.studies.results import compare, pool_folds, read_cell
 from pipeline.studies.study import Cell, StudySettings, read_study, span_cells
 from pipeline.studies.tested import read_tested
@@ -104,7 +105,7 @@ def write_results(
     cells: dict[str, Cell],
     experiments: Experiments,
 ) -> None:
-    """Write docs/results/<name>: one CSV, one figure, one page."""
+    """Write docs/results/<name>: one page, one CSV and figure; a second pair with `quality`."""
     figures, axes = list(study.collect), list(study.axes)
     readers = [(cell, experiments.files(experiment)) for experiment, cell in cells.items()]
     runs = [read_cell(read, cell, study.collect) for cell, read in readers]
@@ -114,7 +115,14 @@ def write_results(
     with output_folder(RESULTS / name) as folder:
         write_text(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
         write_bytes(folder / f"{name}.png", draw(table, axes, study.figure))
-        write_text(folder / "README.md", write_page(study, name, command, cells, table))
+        quality = None
+        if study.quality:
+            quality = read_quality(readers, axes, study.quality)
+            told = quality.to_csv(index=False, float_format="%.6g")
+            write_text(folder / f"{name}-quality.csv", told)
+            drawing = draw_quality(quality, axes, study.figure)
+            write_bytes(folder / f"{name}-quality.png", drawing)
+        write_text(folder / "README.md", write_page(study, name, command, cells, table, quality))
     print(f"results: {RESULTS / name / 'README.md'}")
 
 

@@ -49,13 +49,14 @@ class FigureSettings(Settings):
     x: str = MIX  # or an axis; all else that varies is told apart by colours and marks
     photos: str = "the real test photos"  # that the figure was measured on
     difference: bool = False  # to the baseline's, where cells have baselines of their own
+    logarithmic: bool = False  # the x axis, if its values are numbers
 
 
 class StudySettings(Settings):
     """studies/<name>.yaml. Parameters are named by their dotted path in params.yaml."""
 
     title: str
-    repeats: str  # table or figure of which document
+    repeats: str | None = None  # table or figure of which document
     question: str
     common: dict[str, Any] = Field(default_factory=dict)  # parameters of all cells
     # axis: value's name: the parameters it stands for
@@ -65,6 +66,8 @@ class StudySettings(Settings):
     # group folds, a run each for every cell; None = the split of the parameters
     folds: int | None = Field(default=None, ge=2)
     collect: dict[str, ColumnSettings] = Field(min_length=1)
+    # figures of metrics/generation.csv, told for each synthetic set in a figure and a table
+    quality: list[str] = Field(default_factory=list)
     figure: FigureSettings
     # what the page's tables have in their columns: a table a figure, or a table an architecture
     columns: Literal["architectures", "figures"] = "architectures"

@@ -248,7 +248,7 @@ LIST = r"{kind}s? ((?:7\.\d+(?:, | and |(?= )|$))+)"
 def test_a_command_for_each_table_and_figure_of_the_thesis(kind, number):
     studies = []
     for path in STUDIES:
-        found = re.findall(LIST.format(kind=kind), read_study(path.stem, path.parent).repeats)
+        found = re.findall(LIST.format(kind=kind), read_study(path.stem, path.parent).repeats or "")
         if number in {item for text in found for item in re.findall(r"7\.\d+", text)}:
             studies.append(path.stem)
     assert len(studies) == 1
