@@ -11,6 +11,7 @@ from pipeline.audit.memorisation import Features, flip_features, memorisation
 from pipeline.audit.texture import own_likeness, usual_likeness
 from pipeline.data.pairs import Pairs, load_pairs
 from pipeline.io.atomic import write_json, write_text
+from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import read_manifest, read_split
 from pipeline.io.seeding import numpy_rng
@@ -50,8 +51,7 @@ def write_copies(
     fewest = min(len(frame) for frame in parts)
     if fewest < FEWEST_PHOTOS:
         reason = f"{fewest} training or validation photos, needs {FEWEST_PHOTOS} of each"
-        write_json(folder / SUMMARY, {"measured": False, "reason": reason})
-        return f"memorisation: none; {reason}"
+        return _write_reason(folder, reason)
     drawn = read_manifest(synthetic)
     train, held_out = (load_pairs(prepared, frame) for frame in parts)
     pairs = load_pairs(synthetic, drawn)
@@ -60,8 +60,13 @@ def write_copies(
     known = Features(flipped, features["val"], features["synthetic"])
     ids = parts[0]["id"].to_numpy()
     drawn_for = pd.Index(ids).get_indexer(drawn["mask_id"])  # −1 for a mask of its own
-    found = memorisation(train.images, held_out.images, pairs.images, known, drawn_for=drawn_for)
-    told = _with_texture(found.table, pairs, train, held_out, drawn_for, seed)
+    try:
+        sides = train.images, held_out.images, pairs.images
+        found = memorisation(*sides, known, drawn_for=drawn_for)
+    except UserError as error:
+        return _write_reason(folder, str(error).removeprefix("memorisation: "))
+    unseen = held_out.at(np.flatnonzero(~found.leaked))
+    told = _with_texture(found.table, pairs, train, unseen, drawn_for, seed)
     order = np.lexsort([-told["pixel_score"], ~told["suspicious"], ~told["copy"]])
     names = {f"{space}_nearest": ids[told[f"{space}_nearest"]] for space in SPACES}
     table = pd.concat([drawn["id"], told.assign(**names)], axis=1).iloc[order]
@@ -75,12 +80,23 @@ def write_copies(
         nearest = told[f"{space}_nearest"].to_numpy()[first]
         rows.append((f"nearest by\n{space}s", train.images[nearest]))
     write_image(folder / PICTURE, tile(rows))
+    leaked = (
+        f"; {figures['leaked']} validation photos are copies of training photos and not counted"
+        if figures["leaked"]
+        else ""
+    )
     return (
         f"memorisation: {figures['copies']} of {figures['synthetic']} photos are copies of "
         f"training photos, {figures['suspicious']} suspiciously near (false alarms: "
         f"{figures['false_alarm_rate']:.0%}), of which {figures['repainted']} are the very photo "
-        f"that their mask is from; see {PICTURE}"
+        f"that their mask is from; see {PICTURE}{leaked}"
     )
+
+
+def _write_reason(folder: Path, reason: str) -> str:
+    """In place of all figures."""
+    write_json(folder / SUMMARY, {"measured": False, "reason": reason})
+    return f"memorisation: none; {reason}"
 
 
 def _with_texture(

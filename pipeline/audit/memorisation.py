@@ -15,7 +15,7 @@ only; by features, which hardly see where an outline lies, with all. A model tha
 photo back into its own mask is found by features, and by `texture`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -73,12 +73,14 @@ class Memorisation:
             `expected_by_chance`, how many of as many unrelated pairs would be as near, and
             whether that makes it a `copy`; `flip`, `shift_down`, `shift_right`, how the nearest
             photo lies on it.
-        held_out: the scores of the held-out photos, a column a space.
+        held_out: the scores of the held-out photos, a column a space; without leaked ones.
+        leaked: bool V, held-out photos that are copies of training photos themselves.
         summary: figures for a report, ready for JSON.
     """
 
     table: pd.DataFrame
     held_out: pd.DataFrame
+    leaked: np.ndarray
     summary: dict[str, float | int]
 
 
@@ -107,7 +109,8 @@ def memorisation(
         false_copies: how many unrelated photos may be called a copy, expected over all M.
 
     Raises:
-        UserError: too few training or held-out photos to tell what is usual.
+        UserError: too few training photos, or held-out ones that are no copies of them, to tell
+            what is usual.
     """
     for name, photos in (("training", train), ("held-out", held_out)):
         if len(photos) < FEWEST_PHOTOS:
@@ -115,19 +118,32 @@ def memorisation(
                 f"memorisation: got {len(photos)} {name} photos, expected at least "
                 f"{FEWEST_PHOTOS}; raise split.train or split.val"
             )
-    rank = max(1, int(false_alarms / 2 * (len(held_out) + 1)))
     if drawn_for is None:
         drawn_for = np.full(len(synthetic), -1)
     pixel, aligned = _in_pixels(train, held_out, synthetic, drawn_for)
+    unrelated = fit_unrelated(pixel.held_out)
+    by_chance = unrelated.expected(pixel.held_out.max(axis=1), pixel.held_out.size)
+    leaked = by_chance <= false_copies
+    unseen = int((~leaked).sum())
+    if unseen < FEWEST_PHOTOS:
+        raise UserError(
+            f"memorisation: got {leaked.sum()} of {len(leaked)} held-out photos that are copies of "
+            f"training photos, expected at least {FEWEST_PHOTOS} that are none; see audit-split, "
+            "and give split.group_csv"
+        )
     spaces = {"pixel": pixel, "feature": _in_features(features)}
+    spaces = {
+        name: replace(space, held_out=space.held_out[~leaked]) for name, space in spaces.items()
+    }
+    rank = max(1, int(false_alarms / 2 * (unseen + 1)))
     table = pd.concat([_column(name, space, rank) for name, space in spaces.items()], axis=1)
     table = table.join(aligned)
-    unrelated = fit_unrelated(pixel.held_out)
     table["expected_by_chance"] = unrelated.expected(table["pixel_score"], pixel.scores.size)
     table["copy"] = table["expected_by_chance"] <= false_copies
     table["suspicious"] = table[[f"{name}_suspicious" for name in spaces]].any(axis=1)
     usual = pd.DataFrame({name: space.held_out.max(axis=1) for name, space in spaces.items()})
-    return Memorisation(table, usual, _summary(table, usual, rank))
+    summary = _summary(table, usual, rank) | {"leaked": int(leaked.sum())}
+    return Memorisation(table, usual, leaked, summary)
 
 
 @dataclass(frozen=True)

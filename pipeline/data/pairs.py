@@ -32,6 +32,12 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def at(self, places: np.ndarray) -> "Pairs":
+        """Those at int K places, in their order."""
+        objects = None if self.objects is None else self.objects[places]
+        ids = [self.ids[place] for place in places]
+        return Pairs(ids, self.images[places], self.masks[places], objects)
+
 
 def load_pairs(folder: Path, frame: pd.DataFrame, verify: bool = False) -> Pairs:
     """Read the pairs that `frame` lists.

@@ -88,6 +88,32 @@ def test_a_photo_painted_back_into_its_own_mask_is_found(tmp_path, network):
     assert json.loads((tmp_path / "out" / SUMMARY).read_text())["repainted"] == 1
 
 
+def test_leaked_validation_photos_hide_no_repainting(tmp_path, network):
+    photos = scenes(31)
+    held_out = np.concatenate([photos[14:28], photos[3:4]])
+    real = np.concatenate([photos[:14], held_out])
+    splits = ["train"] * 14 + ["val"] * 15
+    write_set(tmp_path / "real", real, [f"r{n:02d}" for n in range(29)], split=splits)
+    noise = np.random.default_rng(0).normal(0, 5, photos[5].shape)
+    again = (0.8 * photos[5] + noise).clip(0, 255).astype(np.uint8)
+    write_set(tmp_path / "drawn", again[None], ["s0"], mask_id=["r05"])
+    told = write(tmp_path, network, photos[:14], held_out, again[None])
+    assert "of which 1 are the very photo that their mask is from" in told
+    assert told.endswith("; 1 validation photos are copies of training photos and not counted")
+
+
+def test_too_few_unrelated_photos_leave_a_reason(tmp_path, network):
+    photos = scenes(26)
+    held_out = np.concatenate([photos[14:25], photos[:3]])
+    real = np.concatenate([photos[:14], held_out])
+    splits = ["train"] * 14 + ["val"] * 14
+    write_set(tmp_path / "real", real, [f"r{n:02d}" for n in range(28)], split=splits)
+    write_set(tmp_path / "drawn", photos[25:], ["s0"], mask_id=["r00"])
+    told = write(tmp_path, network, photos[:14], held_out, photos[25:])
+    assert told.startswith("memorisation: none; got 3 of 14 held-out photos that are copies")
+    assert [path.name for path in Path(tmp_path / "out").iterdir()] == [SUMMARY]
+
+
 def test_too_few_photos_leave_a_reason(tmp_path, network):
     splits = ["train"] * 14 + ["val"] * 3
     photos, drawn = scenes(17), scenes(2, seed=1)

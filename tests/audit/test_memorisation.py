@@ -52,3 +52,25 @@ def test_too_few_held_out_photos_are_refused(network):
     sides = photos[:15], photos[:3], photos[:2]
     with pytest.raises(UserError, match="got 3 held-out photos, expected at least 12"):
         memorisation(*sides, all_features(network, *sides))
+
+
+def test_held_out_photos_that_are_copies_themselves_blind_nobody(network):
+    """As of one object on both sides of the split: they would make any nearness usual."""
+    photos = scenes(34)
+    train, unrelated = photos[:14], photos[28:]
+    held_out = np.concatenate([photos[14:27], again(train[0])[None]])
+    synthetic = np.concatenate([again(train[3])[None], unrelated])
+    sides = train, held_out, synthetic
+    found = memorisation(*sides, all_features(network, *sides))
+    assert found.leaked.tolist() == [False] * 13 + [True]
+    assert found.summary["leaked"] == 1 and found.summary["held_out"] == 13
+    assert found.table["pixel_suspicious"].tolist() == [True] + [False] * 6
+    assert len(found.held_out) == 13
+
+
+def test_too_few_that_are_none_are_refused(network):
+    photos = scenes(26)
+    held_out = np.concatenate([photos[14:25], [again(photo) for photo in photos[:3]]])
+    sides = photos[:14], held_out, photos[25:]
+    with pytest.raises(UserError, match="got 3 of 14 held-out photos that are copies"):
+        memorisation(*sides, all_features(network, *sides))
