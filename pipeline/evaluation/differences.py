@@ -29,6 +29,11 @@ def _pooled(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tp, tp + fp + fn
 
 
+def _of_class(counts: np.ndarray, class_index: int) -> tuple[np.ndarray, np.ndarray]:
+    tp, fp, fn, _ = np.moveaxis(counts[:, [class_index]], 2, 0)
+    return tp, tp + fp + fn
+
+
 def _imagewise(
     counts: np.ndarray, metric: Metric, background: bool
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -48,6 +53,20 @@ EXTERNAL_FIGURES: dict[str, Figure] = {
     "external_dice": partial(_imagewise, metric="dice", background=False),
     "external_iou": partial(_imagewise, metric="iou", background=False),
 }
+
+
+def class_figures(counts: pd.DataFrame) -> dict[str, Figure]:
+    """The pooled IoU of each class but the background, by itself: `iou_<class>`.
+
+    Args:
+        counts: the pixel counts of all runs.
+    """
+    classes = counts.drop_duplicates("class_index").set_index("class_index")["class"].sort_index()
+    return {
+        f"iou_{name}": partial(_of_class, class_index=index)
+        for index, name in classes.items()
+        if index > 0
+    }
 
 
 def group_sums(counts: pd.DataFrame, figures: Mapping[str, Figure] = FIGURES) -> pd.DataFrame:

@@ -28,8 +28,12 @@ def read_results(params: dict[str, Any], settings: ReportSettings) -> Results:
     """
     compared, counts = baselines(params), read_counts(params)
     how = settings.resamples, params["seed"]
-    sums = differences.group_sums(counts)
-    gained = differences.differences(sums, compared, *how)
+    of_classes = differences.class_figures(counts)
+    sums = differences.group_sums(counts, differences.FIGURES | of_classes)
+    # studies ask for the figure of a class whether it is the only one or not; a verdict on the only
+    # one is that on all defects
+    judged = sums[~sums["figure"].isin(of_classes)] if len(of_classes) == 1 else sums
+    gained = differences.differences(judged, compared, *how)
     scores, all_scores = headline_scores(counts), score_table(counts)
     table = tables.mix_table(scores, gained[gained["figure"] == differences.HEADLINE], compared)
     defects = all_scores["class"].isin(counts.loc[counts["class_index"] > 0, "class"])

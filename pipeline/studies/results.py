@@ -50,7 +50,7 @@ def read_cell(
     columns = []
     for name, column in collect.items():
         if column.sums is not None:
-            figure = read_scores(read, name, column.sums)
+            figure = read_scores(read, name, column.sums.format_map(cell.values))
         else:
             figure = _read_column(read, column, cell.values).rename(columns={column.column: name})
         columns.append(figure.set_index(KEYS))

@@ -25,13 +25,13 @@ class ColumnSettings(Settings):
     """A figure of each architecture, mix and seed: `sums`, or a column of a CSV file of a run."""
 
     # a figure of metrics/group_sums.parquet; its verdicts allow for other test groups and other
-    # seeds, those of a column for other seeds alone
+    # seeds, those of a column for other seeds alone; `{axis}` stands for the cell's value of it
     sums: str | None = None
     # what mixes are compared with in this figure, in place of their own baselines
     baseline: str | None = None
     file: str = ""
     column: str = ""
-    # of several rows, the one to take; `{axis}` stands for the cell's value of that axis
+    # of several rows, the one to take; `{axis}` as above
     where: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -99,7 +99,8 @@ class StudySettings(Settings):
         cls, collect: dict[str, ColumnSettings], info: ValidationInfo
     ) -> dict[str, ColumnSettings]:
         axes = info.data.get("axes", {})
-        texts = [text for column in collect.values() for text in column.where.values()]
+        columns = collect.values()
+        texts = [text for column in columns for text in (column.sums or "", *column.where.values())]
         names = {name for text in texts for _, name, _, _ in string.Formatter().parse(text) if name}
         if unknown := sorted(names - set(axes)):
             raise ValueError(f"axes ({', '.join(axes)}) in braces; {', '.join(unknown)} is none")

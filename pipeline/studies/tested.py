@@ -87,7 +87,8 @@ def read_tested(
     for cell, read in runs if wanted else []:
         table = pd.read_parquet(io.BytesIO(read(FILE)))
         for name, source in wanted.items():
-            for run, rows in _rows_of(table, source, name).groupby(RUN, sort=False):
+            own = _rows_of(table, source.format_map(cell.values), name)
+            for run, rows in own.groupby(RUN, sort=False):
                 parts.setdefault((*cell.values.values(), *run, name), []).append(from_rows(rows))
     ratios = {key: pool_folds(of_folds) for key, of_folds in parts.items()}
     params = runs[0][0].params

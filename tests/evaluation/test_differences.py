@@ -2,7 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.evaluation.differences import FIGURES, differences, group_ratios, group_sums
+from pipeline.evaluation.differences import (
+    FIGURES,
+    class_figures,
+    differences,
+    group_ratios,
+    group_sums,
+)
 from pipeline.evaluation.score_table import headline_scores
 
 BASELINES = {"real": "real", "mixed": "real"}
@@ -86,3 +92,16 @@ def test_pooled_and_imagewise_ratios_by_hand():
     q, r = (90 / 94 + 0.6) / 2, (90 / 95 + 0.5) / 2
     assert imagewise.numerator[0, 0] == pytest.approx([q + 1, r])
     assert imagewise.denominator.tolist() == [[[2, 1]]]
+
+
+def test_each_class_has_a_figure_of_its_own():
+    """Two photos, two classes: 3 of 8 pixels of the one, 2 of 4 of the other."""
+    one = counts_of([("real", 0, "a", "g", 1, 1, 2), ("real", 0, "b", "g", 2, 0, 2)])
+    other = one[one["class_index"] == 1].assign(**{"class_index": 2, "class": "mould"})
+    other[["tp", "fp", "fn", "tn"]] = [[2, 0, 0, 98], [0, 1, 1, 98]]
+    counts = pd.concat([one, other])
+    figures = class_figures(counts)
+    assert list(figures) == ["iou_defect", "iou_mould"]
+    sums = group_sums(counts, figures).set_index("figure")[["numerator", "denominator"]]
+    assert sums.loc["iou_defect"].tolist() == [3, 8]
+    assert sums.loc["iou_mould"].tolist() == [2, 4]

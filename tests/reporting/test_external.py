@@ -172,8 +172,9 @@ def test_verdicts_of_the_finetuned_are_against_those_who_saw_the_external_pairs_
     sums = pd.read_parquet("metrics/group_sums.parquet")
     assert set(sums["figure"]) == {
         "defect_iou", "miou", "external_dice", "external_iou", "external_dice_finetuned",
-        "external_iou_finetuned",
+        "external_iou_finetuned", *(f"iou_{item.name}" for item in CLASSES[1:]),
     }  # fmt: skip
+    assert {"iou_blemish", "iou_mould"} <= set(table["figure"])
 
 
 def test_the_baseline_is_called_what_finetuning_calls_it():

@@ -1,6 +1,7 @@
 """Figures of a study on the test groups of its runs, one fold or several."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -90,6 +91,24 @@ def test_scores_of_one_run(folds):
     scores = read_scores(reader(folds[0], 0), "iou", "defect_iou").set_index(["mix", "seed"])
     assert scores.loc[("both", 1), "iou"] == pytest.approx(folds[0]["both"].scores()[1])
     assert len(scores) == 4
+
+
+def test_a_figure_may_be_of_the_cell_s_own_class(folds):
+    def read(path, numerator):
+        rows = to_rows(
+            Ratios(np.full((1, 1, 2), numerator), np.full((1, 1, 2), 8.0)), [0], ["a", "b"]
+        )
+        figure = "iou_mould" if numerator == 2.0 else "iou_blemish"
+        return rows.assign(figure=figure, architecture="fpn", mix="real").to_parquet(index=False)
+
+    readers = [
+        (Cell({"class": "mould"}, {}, PARAMS), partial(read, numerator=2.0)),
+        (Cell({"class": "blemish"}, {}, PARAMS), partial(read, numerator=4.0)),
+    ]
+    tested = read_tested(readers, ["class"], {"iou": ColumnSettings(sums="iou_{class}")})
+    row = {"architecture": "fpn", "mix": "real", "baseline": "real", "seed": 0}
+    assert tested.score(row | {"class": "mould"}, "iou") == 0.25
+    assert tested.score(row | {"class": "blemish"}, "iou") == 0.5
 
 
 def test_a_figure_that_no_run_has_is_named(readers):
