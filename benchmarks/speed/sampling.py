@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kind, size = read_kind(arguments.params), image_size(arguments.params)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    condition = _condition(arguments.batch, size).to(device)
+    condition = make_condition(arguments.batch, size).to(device)
     network = randomise(kind.build(condition.shape[1], size)).eval().to(device)
     x = torch.randn(arguments.batch, 3, *size, generator=torch_generator(0, "x")).to(device)
     table = evaluations(network, full_size(kind, condition), x, condition, arguments.rounds)
@@ -78,7 +78,7 @@ def main() -> None:
     write_table(arguments.out, "samples", summarise(contenders, seconds, "images"), notes)
 
 
-def _condition(total: int, size: tuple[int, int]) -> Tensor:
+def make_condition(total: int, size: tuple[int, int]) -> Tensor:
     """Round objects with a spot, as one-hot classes and silhouette."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     distance = np.hypot(rows / size[0] - 0.5, columns / size[1] - 0.5)
@@ -117,7 +117,7 @@ def evaluations(
             with torch.autocast(x.device.type, torch.bfloat16, precision == "bf16"):
                 if guided is not None:
                     return guided.predict(image, times, 1.0)[0]
-                return _two_passes(model, image, times, condition)
+                return two_passes(model, image, times, condition)
 
         work()  # what is computed once is not counted
         with FlopCounterMode(display=False) as counter:
@@ -137,7 +137,8 @@ def evaluations(
     return summarise(contenders, time_in_turn(contenders, rounds), "images")
 
 
-def _two_passes(network: nn.Module, x: Tensor, times: Tensor, condition: Tensor) -> Tensor:
+def two_passes(network: nn.Module, x: Tensor, times: Tensor, condition: Tensor) -> Tensor:
+    """A guided prediction as textbooks make it, condition and no condition one after the other."""
     conditional = network(x, times, condition)
     unconditional = network(x, times, null_condition(condition))
     return (1 + GUIDANCE) * conditional - GUIDANCE * unconditional
@@ -162,7 +163,7 @@ def plain(network: nn.Module, x: Tensor, condition: Tensor, steps: int) -> Tenso
     generator = torch_generator(0, "plain")
     for t in scheduler.timesteps:
         times = torch.full((len(x),), int(t), device=x.device)
-        output = _two_passes(network, x, times, condition)[:, :3]
+        output = two_passes(network, x, times, condition)[:, :3]
         x = scheduler.step(output, int(t), x, generator=generator).prev_sample
     return x
 
