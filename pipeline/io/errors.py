@@ -3,6 +3,7 @@ traceback; when asked to stop, by one message and 128 + the signal's number, as 
 """
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -51,6 +52,20 @@ def run(main: Callable[[], None], lower: str = "") -> None:
         if message is None:
             raise
         _end(f"error: {message}", 1)
+
+
+def stop_imports() -> None:
+    """From now on until `run`, a stop signal ends the process by its message.
+
+    A program of ours holds nothing yet while it imports libraries for seconds. An error raised in
+    the middle of that could be caught by one of them, or be told as theirs.
+    """
+    take_over(STOP_SIGNALS, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os.write(sys.stderr.fileno(), f"{StoppedError(number)}\n".encode())
+    os._exit(128 + number)
 
 
 def _end(message: str, code: int) -> None:

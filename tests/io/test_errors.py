@@ -132,6 +132,44 @@ def test_a_stopped_process_gives_up_its_temporary_folder(tmp_path, number, code)
     assert list(tmp_path.iterdir()) == []
 
 
+# lies where the stage looks for a library, and takes as long as asked
+SLOW_LIBRARY = """
+import signal
+print("importing", flush=True)
+try:
+    signal.pause()
+except BaseException:
+    print("caught by a library", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stage_that_is_stopped_in_its_imports_says_so_in_one_line(tmp_path, number, code):
+    (tmp_path / "pydantic.py").write_text(SLOW_LIBRARY)
+    command = [sys.executable, "-m", "stages.check_parameters"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(number)
+        output, told = process.communicate(timeout=30)
+    name = signal.Signals(number).name
+    assert told == (
+        f"stopped by {name}; what was finished is kept, run the same command again to go on\n"
+    )
+    assert (output, process.returncode) == ("", code)
+
+
+def test_importing_a_stage_leaves_the_signals_to_the_program():
+    code = "import signal, stages; print(signal.getsignal(signal.SIGINT).__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "default_int_handler\n"
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as nohup does
     try:
