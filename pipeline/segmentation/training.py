@@ -170,31 +170,38 @@ class _Trainer:
         saved_step = self.state.step
         bar_of_steps = progress(self.total_steps, what, initial=saved_step)
         with Interruption() as interruption, bar_of_steps as bar:
-            while self.state.step < self.total_steps:
+            while not self._is_finished:
                 step = self.state.step
                 try:
-                    self._take_step(step, bar)
+                    self._take_step(step, bar, interruption)
                     self.state.seconds = time.monotonic() - started
-                    is_last = self.state.step == self.total_steps
                     is_due = time.monotonic() - saved >= self.settings.checkpoint_every_s
-                    if is_last or is_due or interruption.asked:
+                    if self._is_finished or is_due or interruption.asked:
                         self._save()
                         saved, saved_step = time.monotonic(), self.state.step
                 except DivergedError as error:
                     raise diverged(step, error, self.state_path, saved_step) from None
-                if interruption.asked and not is_last:
-                    kept = f"{what}: the state after step {step + 1} of {self.total_steps} is saved"
-                    raise StoppedError(interruption.signal_or_term, kept)
+                if interruption.asked and not self._is_finished:
+                    kept = f"{what}: the state after step {saved_step} of {self.total_steps}"
+                    raise StoppedError(interruption.signal_or_term, f"{kept} is saved")
 
-    def _take_step(self, step: int, bar: Progress) -> None:
-        """One step, with the validation if it is due after it."""
-        self.state.losses.append(self._train_step(step))
-        self.state.step += 1
-        bar.update(1)
-        if self._validation_is_due():
-            scores = self._validate(float(np.mean(self.state.losses)))
+    def _take_step(self, step: int, bar: Progress, interruption: Interruption) -> None:
+        """One step with the validation that is due after it, or that one alone if it is missing.
+
+        A validation that is broken off leaves the state as it was, for the next run to begin with.
+        """
+        if not self._lacks_validation:
+            self.state.losses.append(self._train_step(step))
+            self.state.step += 1
+            bar.update(1)
+        if self._lacks_validation:
+            try:
+                with interruption.at_once():
+                    scores = self._validation_scores()
+            except StoppedError:
+                return
+            self._note(scores)
             bar.note(**{name: score for name, score in scores.items() if not np.isnan(score)})
-            self.state.losses.clear()
 
     def result(self) -> TrainedSegmenter:
         """The best weights and the curve."""
@@ -239,22 +246,29 @@ class _Trainer:
             return self.settings.learning_rate
         return self.settings.learning_rate * (1 + math.cos(math.pi * step / self.total_steps)) / 2
 
-    def _validation_is_due(self) -> bool:
+    @property
+    def _lacks_validation(self) -> bool:
+        """Whether it is due after the last step; once it is done, no losses are left."""
         every = self.settings.validate_every_steps or self.epoch_steps
-        return self.state.step % every == 0 or self.state.step == self.total_steps
+        is_due = self.state.step % every == 0 or self.state.step == self.total_steps
+        return is_due and bool(self.state.losses)
 
-    def _validate(self, train_loss: float) -> dict[str, float]:
-        scores = self._validation_scores()
-        step = self.state.step
+    @property
+    def _is_finished(self) -> bool:
+        return self.state.step == self.total_steps and not self._lacks_validation
+
+    def _note(self, scores: dict[str, float]) -> None:
+        """Enter a validation into the curve, and keep the weights if they are the best."""
+        step, train_loss = self.state.step, float(np.mean(self.state.losses))
         point = {"step": step, "epoch": step / self.epoch_steps, "train_loss": train_loss}
         self.state.curve.append(point | scores)
+        self.state.losses.clear()
         value = scores[f"val_{self.settings.monitor}"]
         if self.data.val is None or value > self.state.best_value:
             self.state.best_step, self.state.best_value = step, value
             self.best = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
-        return scores
 
     def _validation_scores(self) -> dict[str, float]:
         val = self.data.val
@@ -269,7 +283,7 @@ class _Trainer:
     def _save(self) -> None:
         """Once finished, the best weights alone."""
         parts = {"best": self.best}
-        if self.state.step < self.total_steps:
+        if not self._is_finished:
             parts["weights"] = self.network.state_dict()
             parts["optimiser"] = optimiser_tensors(self.optimiser)
         save_state(self.state_path, self.state, parts)
@@ -277,7 +291,7 @@ class _Trainer:
     def _restore(self, state: TrainingState, parts: dict[str, Tensors]) -> None:
         self.state = state
         self.best = parts.get("best", {})  # none before the first validation
-        if self.state.step < self.total_steps:
+        if not self._is_finished:
             self.network.load_state_dict(parts["weights"])
             # plain SGD has nothing to restore
             restore_optimiser(self.optimiser, parts.get("optimiser", {}))

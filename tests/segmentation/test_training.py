@@ -146,6 +146,32 @@ def test_a_stop_signal_saves_the_step_at_hand(tmp_path, monkeypatch):
     assert_equal(train(tmp_path / "stopped", **options), unbroken)
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_stop_signal_does_not_wait_for_a_validation(tmp_path, monkeypatch, number):
+    """Validations after the steps 2, 4 and 6; the last one decides the weights that are kept."""
+    unbroken = train(tmp_path / "unbroken")
+    predict, seen = training.predict, []
+
+    def signalled(*arguments):
+        seen.append("begun")
+        if len(seen) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+            seen.append("went on")
+        return predict(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "predict", signalled)
+        kept = f"test: the state after step {2 * number} of 6 is saved"
+        with pytest.raises(StoppedError, match=kept):
+            train(tmp_path / "stopped", checkpoint_every_s=1000)
+    assert seen == ["begun"] * number
+    state, parts = load_state(tmp_path / "stopped")
+    assert (len(state.curve), len(state.losses)) == (number - 1, 2)
+    assert "weights" in parts
+    assert_equal(train(tmp_path / "stopped"), unbroken)
+    assert list(load_state(tmp_path / "stopped")[1]) == ["best"]
+
+
 def test_a_damaged_state_gives_way_to_the_one_before(tmp_path, monkeypatch, capsys):
     unbroken = train(tmp_path / "unbroken")
     train_step = training._Trainer._train_step
@@ -189,15 +215,14 @@ def test_keeps_the_weights_of_the_best_validation(tmp_path, monkeypatch):
     values = iter([0.2, 0.7, 0.7, 0.1])
     monkeypatch.setattr(training, "reduce_score", lambda *_: next(values))
     snapshots = {}
-    validate = training._Trainer._validate
+    note = training._Trainer._note
 
-    def recorded(trainer, loss):
-        scores = validate(trainer, loss)
+    def recorded(trainer, scores):
+        note(trainer, scores)
         state = trainer.network.state_dict()
         snapshots[trainer.state.step] = {name: tensor.clone() for name, tensor in state.items()}
-        return scores
 
-    monkeypatch.setattr(training._Trainer, "_validate", recorded)
+    monkeypatch.setattr(training._Trainer, "_note", recorded)
     trained = train(tmp_path / "state", steps=8)
     assert (trained.best_step, trained.best_value) == (4, 0.7)  # the earlier of two equals
     for name, tensor in weights_of(trained).items():
