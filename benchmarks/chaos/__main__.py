@@ -1,8 +1,9 @@
 """`python -m benchmarks.chaos --kills 50 --seed 0`: is nothing lost, and does nothing lie?
 
 In temporary copies of the repository with all stages in use: an unbroken run; a run in which every
-stage is killed at random moments; some kills of `dvc repro` itself; with `--disk` a disk that is
-too small for what a stage writes. In the end all outs must have the bytes of the unbroken run.
+stage is killed at random moments, each that can resume at least twice; some kills of `dvc repro`
+itself; with `--disk` a disk that is too small for what a stage writes. In the end all outs must
+have the bytes of the unbroken run.
 """
 
 import argparse
@@ -21,7 +22,7 @@ OUT = ROOT / "docs" / "results"
 def main() -> None:
     """Command line: how many kills, from which seed, or the small disk."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=50, help="of stages, one each at least")
     parser.add_argument("--dvc-kills", type=int, default=4, help="of `dvc repro` itself")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--disk", action="store_true", help="a full disk instead of kills")

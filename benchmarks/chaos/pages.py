@@ -28,9 +28,10 @@ def write_kills(
     """Write chaos.md and chaos/kills.csv, and print the table."""
     kills = pd.DataFrame([asdict(kill) for story in stories for kill in story.kills])
     by_stage = pd.DataFrame([_of_stage(story, unbroken[story.step.name]) for story in stories])
-    soft = kills[(kills["signal"] != "SIGKILL") & kills["in_work"]]
+    fewest, asked = int(by_stage["kills"].min()), kills["signal"] != "SIGKILL"
+    soft = kills[asked & kills["in_work"]]
     facts = [
-        f"{len(kills)} kills of {len(by_stage)} stages: "
+        f"{len(kills)} kills of {len(by_stage)} stages, each of which got {fewest} at least: "
         + ", ".join(f"{count} {name}" for name, count in kills["signal"].value_counts().items()),
         f"{int(kills['in_work'].sum())} fell after the stage had opened its store, "
         f"{int((kills['files_kept'] > 0).sum())} when it held something to go on from",
@@ -38,6 +39,8 @@ def write_kills(
         "byte, as by a power loss in the middle of a write",
         f"from SIGTERM or SIGINT during the work to the end of the process: median "
         f"{soft['stopping_s'].median():.2f} s, longest {soft['stopping_s'].max():.2f} s",
+        f"{int((asked & ~kills['traceback']).sum())} of {int(asked.sum())} that were asked to stop "
+        "ended without a traceback",
         f"in the end {total_files - len(different)} of {total_files} files have the bytes of the "
         "unbroken run" + (f"; different: {', '.join(different[:9])}" if different else ""),
         f"{seconds / 60:.0f} minutes in all, on one core",
@@ -47,11 +50,14 @@ def write_kills(
             "# Killed at random moments\n",
             "`make chaos`: every stage of the smoke preset with the latent models, finetuning,",
             "super-resolution, a filter of two folds and an external set, its process group killed",
-            "at random moments until the stage is done, against an unbroken run.\n",
+            "at random moments until the stage is done, against an unbroken run. Each stage gets a",
+            "kill, each that can resume two, a SIGKILL and a request (SIGTERM, SIGINT); the others",
+            "fall by chance, the likelier the longer the stage works.\n",
             *(f"- {fact}" for fact in facts),
             "\nSeconds lost: of all attempts together beyond those of the unbroken run; most of it",
             "is the start of Python with its imports, which every attempt pays. Work lost: the",
-            "same, counted from the opening of the stage's store; none for stages without one.\n",
+            "same, counted from the opening of the stage's store; none for stages without one.",
+            "Longest stop: from a request to the end of the process.\n",
             as_markdown(by_stage),
             "\n`dvc repro` itself killed, and brought to its end by the next one:\n",
             as_markdown(pd.DataFrame([asdict(kill) for kill in by_dvc])),
@@ -67,12 +73,15 @@ def write_kills(
 def _of_stage(story: Story, unbroken: Attempt) -> dict:
     kills: list[Kill] = story.kills
     went_on = sum(kill.files_kept > 0 for kill in kills)
+    asked = [kill for kill in kills if kill.signal != "SIGKILL"]
     return {
         "stage": story.step.name,
         "kills": len(kills),
+        "SIGKILL": len(kills) - len(asked),
         "went on": went_on,
         "began anew": len(kills) - went_on,
         "torn files": sum(kill.torn != "" for kill in kills),
+        "longest stop s": f"{max((kill.stopping_s for kill in asked), default=0):.1f}",
         "unbroken s": f"{unbroken.seconds:.1f}",
         "lost s": f"{story.seconds - story.ends * unbroken.seconds:.1f}",
         "work lost s": _work_lost(story, unbroken),
