@@ -16,13 +16,14 @@ from pipeline.io.atomic import output_folder, write_bytes, write_text
 from pipeline.io.errors import UserError, run
 from pipeline.io.params import read_params
 from pipeline.io.presets import compose
+from pipeline.studies.checking import check_cells, told_of
 from pipeline.studies.drawing import draw, draw_quality
 from pipeline.studies.experiments import Experiments
 from pipeline.studies.overrides import set_param_arguments
 from pipeline.studies.page import write_page
 from pipeline.studies.quality import read_quality
 from pipeline.studies.results import compare, pool_folds, read_cell
-from pipeline.studies.study import Cell, StudySettings, read_study, span_cells
+from pipeline.studies.study import STUDIES_FOLDER, Cell, StudySettings, read_study, span_cells
 from pipeline.studies.tested import read_tested
 
 RESULTS = Path("docs/results")
@@ -42,10 +43,7 @@ def main() -> None:
     if arguments.folds is not None:
         study = study.over_folds(arguments.folds)
     experiments = Experiments(Path.cwd())
-    cells = {
-        experiments.name(arguments.name, cell.name, cell.params): cell
-        for cell in span_cells(study, params)
-    }
+    cells = span_checked(arguments.name, study, params, experiments)
     if arguments.dry_run:
         _list(cells, experiments)
         return
@@ -56,6 +54,28 @@ def main() -> None:
     if arguments.folds is not None:
         name, command = f"{name}-{arguments.folds}-folds", [*command, f"FOLDS={arguments.folds}"]
     write_results(study, name, command, cells, experiments)
+
+
+def span_checked(
+    name: str, study: StudySettings, params: dict[str, Any], experiments: Experiments
+) -> dict[str, Cell]:
+    """The cells by the name of their experiment; those that are not finished can be run.
+
+    Raises:
+        UserError: parameters are wrong, as far as that can be known beforehand.
+    """
+    path = STUDIES_FOLDER / f"{name}.yaml"
+    with told_of(path):
+        spanned = span_cells(study, params)
+    cells = {experiments.name(name, cell.name, cell.params): cell for cell in spanned}
+    finished = experiments.finished()
+    if due := [cell for experiment, cell in cells.items() if experiment not in finished]:
+        # imported here: takes seconds, in which a study that is missing has been told
+        from pipeline.parameters.together import check_parameters
+
+        with told_of(path):
+            check_cells(study, due, check_parameters)
+    return cells
 
 
 def run_cells(cells: dict[str, Cell], experiments: Experiments, current: dict[str, Any]) -> None:

@@ -116,6 +116,15 @@ class StudySettings(Settings):
             raise ValueError(f"x to be {MIX} or an axis: {', '.join(axes)}")
         return figure
 
+    def places(self, labels: dict[str, str]) -> dict[str, dict[str, Any]]:
+        """By its place in the file all that changes a cell's parameters; later ones win.
+
+        Args:
+            labels: the cell's value of each axis.
+        """
+        of_axes = {f"axes.{axis}.{name}": self.axes[axis][name] for axis, name in labels.items()}
+        return {"common": self.common, **of_axes}
+
     def over_folds(self, folds: int) -> "StudySettings":
         """The same study with every cell run on each of so many group folds.
 
@@ -175,13 +184,13 @@ def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
         labels = dict(zip(study.axes, values, strict=True))
         if any(left_out.items() <= labels.items() for left_out in study.leave_out):
             continue
-        changes: dict[str, Any] = {}
-        for axis, value in labels.items():
-            changes |= study.axes[axis][value]
+        places = study.places(labels)
+        changed = _apply(params, places)
+        of_axes = (study.axes[axis][name] for axis, name in labels.items())
+        changes = dict(itertools.chain.from_iterable(items.items() for items in of_axes))
         for fold in [None] if study.folds is None else range(study.folds):
             split = {} if fold is None else {"split.folds": study.folds, "split.fold": fold}
-            changed = replace_values(params, study.common | changes | split)
-            cells.append(Cell(labels, changes | split, changed, fold))
+            cells.append(Cell(labels, changes | split, replace_values(changed, split), fold))
     names = [cell.name for cell in cells]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -190,3 +199,13 @@ def span_cells(study: StudySettings, params: dict[str, Any]) -> list[Cell]:
             "expected names that tell the cells apart; rename them"
         )
     return cells
+
+
+def _apply(params: dict[str, Any], places: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The parameters with the changes of all places, one after the other."""
+    for place, changes in places.items():
+        try:
+            params = replace_values(params, changes)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
+    return params

@@ -13,14 +13,20 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.io.params import read_params
 from pipeline.studies.experiments import Experiments
 from tests.studies.conftest import PARAMS, STUDY
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 CELLS = 2
+# all that the pipeline has, as every cell is checked before it is run
+DEMO = read_params(ROOT / "presets/demo.yaml")
+WHOLE = DEMO | {
+    name: DEMO[name] | own if isinstance(own, dict) else own for name, own in PARAMS.items()
+}
 SHORT_STUDY = STUDY | {
-    "common": {"filter.keep": 0.5},
+    "common": {"filter.score": "miou", "filter.keep": 0.5},
     "axes": {"masks": STUDY["axes"]["masks"]},
 }
 # What the real pipeline's last stages write, without any training. $MARKS counts the runs; a file
@@ -144,7 +150,7 @@ def project(tmp_path) -> Path:
     (folder / ".gitignore").write_text(
         "/data/mixes\n/data/filtered\n/metrics/*.parquet\n/.checkpoints/\n"
     )
-    write_yaml(folder / "params.yaml", PARAMS)
+    write_yaml(folder / "params.yaml", WHOLE)
     write_yaml(folder / "dvc.yaml", DVC)
     write_yaml(folder / "studies" / "masks.yaml", SHORT_STUDY)
     sh(folder, "git", "init", "-q")
@@ -207,6 +213,32 @@ def test_an_unknown_study(project):
     done = study(project, "mask")
     assert done.returncode == 1
     assert done.stderr.startswith("error: NAME: got 'mask', expected a study of studies: masks")
+
+
+def test_wrong_parameters_of_the_last_cell_are_told_before_the_first_is_run(project):
+    axis = {"real": {"masks.source": "real"}, "drawn": {"masks.source": "drawn", "seed": -1}}
+    write_yaml(project / "studies" / "masks.yaml", SHORT_STUDY | {"axes": {"masks": axis}})
+    commit(project)
+    done = study(project, "masks")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: studies/masks.yaml: axes.masks.drawn: seed: got -1, expected greater than or equal "
+        "to 0 (cell drawn)",
+        "       axes.masks.drawn: masks.source: got 'drawn', expected 'real', 'augmented' or "
+        "'diffusion' (cell drawn)",
+    ]
+    assert done.stdout == "" and ran(project) == []
+
+
+def test_a_parameter_that_no_stage_has_is_told_with_its_axis(project):
+    axis = {"real": {"masks.source": "real"}, "other": {"masks.sorce": "augmented"}}
+    write_yaml(project / "studies" / "masks.yaml", SHORT_STUDY | {"axes": {"masks": axis}})
+    commit(project)
+    done = study(project, "masks", "--dry-run")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "error: studies/masks.yaml: axes.masks.other: masks.sorce: missing; masks has: source"
+    )
 
 
 @pytest.mark.slow
@@ -289,7 +321,7 @@ def test_an_interrupted_study_goes_on(kitchen):
 @pytest.mark.slow
 def test_changes_that_are_not_committed_are_part_of_it(kitchen):
     (kitchen / "stage.py").write_text(STAGE.replace("0.02", "0.04"))
-    write_yaml(kitchen / "params.yaml", PARAMS | {"filter": {"score": "none", "keep": 3}})
+    write_yaml(kitchen / "params.yaml", WHOLE | {"filter": WHOLE["filter"] | {"keep": 3}})
     done = study(kitchen, "masks")
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(kitchen / "docs/results/masks/masks.csv")
