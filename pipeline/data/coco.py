@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline.data.coco_file import CocoFile, Region, load_coco
+from pipeline.data.coco_file import CocoFile, load_coco
 from pipeline.data.photos import LARGEST_PIXELS, Header, read_header
 from pipeline.data.problems import FaultError, is_utf8
 from pipeline.data.records import Reading, Record, no_masks
@@ -34,8 +34,8 @@ def read_coco(root: Path, settings: CocoSettings) -> Reading:
     """Read a COCO export below `root`.
 
     Raises:
-        UserError: the JSON file is missing or is no COCO file at all. Single faults are collected
-            in the reading's problems.
+        UnusableError: the JSON file is missing or is no COCO file at all. Single faults are
+            collected in the reading's problems.
     """
     file = load_coco(root / settings.annotations)
     folders = _folders(root, file.path, settings)
@@ -125,14 +125,10 @@ def _read_entry(
         got, remedy = f"{size[0]}×{size[1]}", "annotate this very file"
         file.blame(f"{where}.width, height", got, f"the aspect of {source}, {shown}", remedy, key)
         return None
-    present = frozenset(region.category for region in regions if not _is_empty_polygon(region))
+    present = frozenset(region.category for region in regions)
     parts = tuple((r.where, r.category, r.segmentation) for r in regions)
     masks = partial(decode_regions, parts, size, orientation) if present else no_masks
     return Record(source, image, header.upright, present, masks)
-
-
-def _is_empty_polygon(region: Region) -> bool:
-    return bool(region.segmentation) and covers_nothing(region.segmentation)
 
 
 def _annotated_size(entry: dict[str, Any]) -> tuple[int, int] | None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.problems import Problem
-from pipeline.io.errors import UserError
+from pipeline.data.problems import FaultError, Problem, UnusableError
 
 PARTS = ("images", "annotations", "categories")
 
@@ -54,7 +53,7 @@ def load_coco(path: Path) -> CocoFile:
     """Read the file.
 
     Raises:
-        UserError: it is missing or is no COCO file at all. Single faults are collected.
+        UnusableError: it is missing or is no COCO file at all. Single faults are collected.
     """
     content = _load(path)
     file = CocoFile(path)
@@ -68,26 +67,34 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: not found; dataset.coco.annotations is the JSON file's path relative to "
-            "dataset.path"
-        ) from None
+        expected = "the JSON file's path relative to dataset.path"
+        fault = FaultError("dataset.coco.annotations", "no such file", expected, "mend the path")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: encoding: got {error}, expected UTF-8; save it as such") from None
+        fault = FaultError("encoding", str(error), "UTF-8", "save it as such")
     except RecursionError:
-        raise UserError(f"{path}: brackets nested too deep for a COCO file; export it again") from (
-            None
-        )
+        fault = FaultError("content", "brackets nested too deep", "COCO", "export it again")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON: {error}; export it again") from None
-    for key in PARTS:
-        part = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
-            raise UserError(
-                f"{path}: {key}: expected a list of objects, as COCO instances have it; export "
-                "as COCO instances"
-            )
-    return content
+        fault = FaultError("content", f"no JSON: {error}", "a JSON file", "export it again")
+    else:
+        faults = [fault for key in PARTS if (fault := _fault_of_part(content, key))]
+        if not faults:
+            return content
+        raise UnusableError(str(path), [fault.at(path) for fault in faults])
+    raise UnusableError(str(path), [fault.at(path)])
+
+
+def _fault_of_part(content: Any, key: str) -> FaultError | None:
+    """What is wrong with `images`, `annotations` or `categories` as a whole."""
+    if not isinstance(content, dict) or key not in content:
+        got = "none"
+    elif not isinstance(content[key], list):
+        got = type(content[key]).__name__
+    elif not all(isinstance(entry, dict) for entry in content[key]):
+        got = "a list of other things"
+    else:
+        return None
+    expected = "a list of objects, as COCO instances have it"
+    return FaultError(key, got, expected, "export as COCO instances")
 
 
 def _take_categories(file: CocoFile, entries: list[dict]) -> None:

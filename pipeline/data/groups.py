@@ -8,8 +8,7 @@ import re
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
-from pipeline.data.problems import Problem
-from pipeline.io.errors import UserError
+from pipeline.data.problems import FaultError, Problem, UnusableError
 
 Groups = tuple[dict[str, str], list[Problem]]
 
@@ -37,7 +36,7 @@ def groups_from_csv(sources: list[str], path: Path) -> Groups:
     photo has that.
 
     Raises:
-        UserError: the file is missing or is no such table.
+        UnusableError: the file is missing or is no such table.
     """
     listed, problems = _read(path)
     by_name = defaultdict(list)
@@ -65,10 +64,8 @@ def _read(path: Path) -> tuple[dict[str, dict[str, int]], list[Problem]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if not {"image", "group"} <= set(rows.fieldnames or ()):
-                raise UserError(
-                    f"{path}: columns: got {rows.fieldnames}, expected image and group; name them "
-                    "so in the first line"
-                )
+                remedy = "name them so in the first line"
+                raise FaultError("columns", str(rows.fieldnames), "image and group", remedy)
             for row in rows:
                 image, group = (row["image"] or "").strip(), (row["group"] or "").strip()
                 if image and group:
@@ -77,10 +74,15 @@ def _read(path: Path) -> tuple[dict[str, dict[str, int]], list[Problem]]:
                     got = f"image {image!r}, group {group!r}"
                     told = (f"line {rows.line_num}", got, "both", "fill in or remove the line")
                     problems.append(Problem(str(path), *told))
+    except FaultError as error:
+        fault = error
     except FileNotFoundError:
-        raise UserError(f"{path}: not found; split.group_csv is relative to dataset.path") from None
+        expected = "the table's path relative to dataset.path"
+        fault = FaultError("split.group_csv", "no such file", expected, "mend the path")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: encoding: got {error}, expected UTF-8; save it as such") from None
+        fault = FaultError("encoding", str(error), "UTF-8", "save it as such")
     except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as CSV: {error}; save it as CSV") from None
-    return dict(listed), problems
+        fault = FaultError("content", f"no CSV: {error}", "a CSV file", "save it as CSV")
+    else:
+        return dict(listed), problems
+    raise UnusableError(str(path), [fault.at(path)])

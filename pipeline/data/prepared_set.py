@@ -13,7 +13,7 @@ import pandas as pd
 from pipeline.data.fitting import ImageSettings
 from pipeline.data.identifiers import make_ids
 from pipeline.data.prepare import Job, Outcome, prepare_photos
-from pipeline.data.problems import skip_or_stop
+from pipeline.data.problems import Problem, UnusableError, skip_or_stop
 from pipeline.data.readers import DatasetSettings
 from pipeline.data.records import Reading, Record
 from pipeline.data.split_table import describe_split, split_table, tell_missing_classes
@@ -55,7 +55,7 @@ def write_prepared_set(reading: Reading, choice: Choice, folder: Path) -> list[s
     """
     _check_subset(reading, choice, folder)
     sources = [record.source for record in _select(reading, choice)]
-    groups, without_group = find_groups(sources, choice.split, Path(choice.dataset.path))
+    groups, without_group = _find_groups(reading, sources, choice)
     if choice.dataset.on_problem == "skip":
         sources = [source for source in sources if source in groups]
     classes = class_list(choice.subset)
@@ -81,6 +81,16 @@ def write_prepared_set(reading: Reading, choice: Choice, folder: Path) -> list[s
     losses = [*losses, *_copies_across(frame), *missing]
     notes = [*reading.notes, *_windows_told(frame, choice.image), *losses, *split.notes]
     return [*notes, *skipped, describe_split(table, classes, pairs)]
+
+
+def _find_groups(
+    reading: Reading, sources: list[str], choice: Choice
+) -> tuple[dict[str, str], list[Problem]]:
+    """As `find_groups`; what the reader found is told with a table that cannot be used."""
+    try:
+        return find_groups(sources, choice.split, Path(choice.dataset.path))
+    except UnusableError as error:
+        raise UnusableError(error.root, [*reading.problems, *error.problems]) from None
 
 
 def _prepare(

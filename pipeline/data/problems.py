@@ -81,16 +81,27 @@ class ProblemsError(UserError):
     def __str__(self) -> str:
         """How many faults there are, the first ones, and the two ways out."""
         total = len(self.problems)
-        lines = [str(problem) for problem in self.problems[:_TOTAL_SHOWN]]
-        if total > _TOTAL_SHOWN:
-            lines.append(f"… and {total - _TOTAL_SHOWN} more")
-        return "\n       ".join(
-            [
-                f"{total} problem{'s' * (total != 1)} in {self.root}; mend them, or leave these "
-                "photos out by dataset.on_problem: skip",
-                *lines,
-            ]
+        head = (
+            f"{total} problem{'s' * (total != 1)} in {self.root}; mend them, or leave these "
+            "photos out by dataset.on_problem: skip"
         )
+        return "\n       ".join([head, *self._first()])
+
+    def _first(self) -> list[str]:
+        lines = [str(problem) for problem in self.problems[:_TOTAL_SHOWN]]
+        more = len(self.problems) - _TOTAL_SHOWN
+        return [*lines, f"… and {more} more"] if more > 0 else lines
+
+
+class UnusableError(ProblemsError):
+    """A data set without what all its photos need, such as the file of their labels.
+
+    It is refused whatever `dataset.on_problem` says, as there is nothing to leave out.
+    """
+
+    def __str__(self) -> str:
+        """The faults alone."""
+        return "\n       ".join(self._first())
 
 
 def write_problems(path: Path, problems: list[Problem]) -> None:
@@ -112,7 +123,7 @@ def list_beside(out: Path) -> Iterator[None]:
         yield
     except ProblemsError as error:
         write_problems(path, error.problems)
-        raise UserError(f"{error}\n       all of them: {path}") from None
+        raise UserError(f"{error}\n       all that is wrong: {path}") from None
 
 
 def skip_or_stop(problems: list[Problem], root: str, on_problem: str, folder: Path) -> list[str]:

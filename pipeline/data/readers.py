@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pipeline.data.coco import CocoSettings, read_coco
 from pipeline.data.folder_settings import FolderSettings
 from pipeline.data.folders import read_folders
+from pipeline.data.problems import FaultError, UnusableError
 from pipeline.data.records import Reading
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
@@ -69,14 +70,16 @@ def read_dataset(settings: DatasetSettings) -> Reading:
     """Read the data set at `settings.path` with its reader.
 
     Raises:
-        UserError: the folder is missing, holds no labelled photo, or lacks the object's category.
+        UnusableError: the folder holds no labelled photo, or the file of labels cannot be read.
+        UserError: the folder is missing, or lacks the object's category.
     """
     root = Path(settings.path)
     if not root.is_dir():
         raise UserError(f"dataset.path: {root} is no folder; give the one with your data set")
     reading = READERS[settings.reader](root, getattr(settings, settings.reader))
     if not reading.records and not reading.problems:
-        raise UserError(f"{root}: holds no labelled photo")
+        fault = FaultError("photos", "none with labels", "some", "label them or mend dataset.path")
+        raise UnusableError(str(root), [fault.at(root)])
     category = settings.object_category
     if category is not None and category not in reading.categories:
         raise UserError(

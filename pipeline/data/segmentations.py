@@ -111,24 +111,30 @@ def decode_regions(
         names: the wanted categories; those without region are left out.
 
     Raises:
-        FaultError: a region of a wanted category has a box but no outline.
+        FaultError: a region of a wanted category has a box but no outline, or none of a category's
+            regions has three points: it is there, but nobody said where. A stray click beside a
+            region that has does no harm.
     """
-    encoded = defaultdict(list)
+    encoded: dict[str, list[dict]] = defaultdict(list)
+    first: dict[str, str] = {}
     for where, category, segmentation in regions:
         if category in names:
             if not segmentation:
-                raise FaultError(
-                    f"{where}.segmentation",
-                    f"no outline of {category}",
-                    "a polygon or RLE",
-                    "outline the region, or remove it if it is none",
-                )
+                raise _no_outline(where, f"no outline of {category}")
+            first.setdefault(category, where)
             encoded[category] += _encode(segmentation, size)
+    for category, where in first.items():
+        if not encoded[category]:
+            raise _no_outline(where, f"less than three points as outline of {category}")
     return {
         category: turn_mask(rle.decode(rle.merge(parts)).astype(bool), orientation)
         for category, parts in encoded.items()
-        if parts
     }
+
+
+def _no_outline(where: str, got: str) -> FaultError:
+    remedy = "outline the region, or remove it if it is none"
+    return FaultError(f"{where}.segmentation", got, "a polygon or RLE", remedy)
 
 
 def _encode(segmentation: list | dict, size: tuple[int, int]) -> list[dict]:

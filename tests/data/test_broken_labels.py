@@ -1,6 +1,7 @@
 """Masks, COCO entries and tables of groups that cannot be used, through the stage a user runs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +176,11 @@ COCO = {
     "box-without-outline": (
         _segmentation([]),
         f"images/{LEFT_OUT} annotations[{BROKEN}] (id {BROKEN}).segmentation: no outline of mould",
+    ),
+    "two-points-as-outline": (
+        _segmentation([[1, 1, 9, 9]]),
+        f"images/{LEFT_OUT} annotations[{BROKEN}] (id {BROKEN}).segmentation: "
+        "less than three points as outline of mould",
     ),
     "rle-of-the-wrong-size": (
         _segmentation({"size": [SIDE, 8], "counts": [SIDE * 8]}),
@@ -353,25 +359,60 @@ def test_a_polygon_that_crosses_itself_covers_both_its_parts(runner):
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "complaints"),
     [
-        (b'{"images": [', "cannot be read as JSON"),
-        (json.dumps(sets.coco_content()).encode("utf-16"), "encoding: got"),
-        (b"\xff\xfe\x00", "encoding: got"),
-        (b"[" * 200_000, "nested too deep"),
-        (b"[]", "images: expected a list of objects"),
-        (b'{"images": [], "annotations": []}', "categories: expected a list of objects"),
-        (b'{"images": [1], "annotations": [], "categories": []}', "images: expected a list"),
-        (b'{"images": [], "annotations": [], "categories": []}', "holds no labelled photo"),
-        (b"1" * 5000, "cannot be read as JSON"),
+        (b'{"images": [', ["content: no JSON: Expecting value"]),
+        (json.dumps(sets.coco_content()).encode("utf-16"), ["encoding: 'utf-8' codec can't"]),
+        (b"\xff\xfe\x00", ["encoding: 'utf-8' codec can't"]),
+        (b"[" * 200_000, ["content: brackets nested too deep"]),
+        (b"[]", ["images: none", "annotations: none", "categories: none"]),
+        (b'{"images": [], "annotations": []}', ["categories: none"]),
+        (
+            b'{"images": [1], "annotations": {}, "categories": []}',
+            ["images: a list of other things", "annotations: dict"],
+        ),
+        (b'{"images": [], "annotations": [], "categories": []}', ["photos: none with labels"]),
+        (b"1" * 5000, ["content: no JSON: Exceeds the limit"]),
     ],
 )
-def test_a_file_that_is_no_coco_is_refused(runner, content, complaint):
+def test_a_file_that_is_no_coco_is_refused_and_listed(runner, content, complaints):
     (runner.root / "labels.json").write_bytes(content)
     for on_problem in ("stop", "skip"):
         result = runner.refused(sets.COCO, on_problem=on_problem)
-        assert complaint in result.err and str(runner.root) in result.err
-        assert result.listed == []
+        assert str(runner.root) in result.err and "on_problem: skip" not in result.err
+        assert len(result.listed) == len(complaints)
+        for row, complaint in zip(result.listed, complaints, strict=True):
+            assert f"{row['field']}: {row['got']}".startswith(complaint)
+            assert Path(row["file"]).is_relative_to(runner.root) and row["remedy"]
+
+
+def test_a_missing_file_of_labels_is_listed(runner):
+    (runner.root / "labels.json").unlink()
+    [row] = runner.refused(sets.COCO).listed
+    assert row["file"] == str(runner.root / "labels.json")
+    assert (row["field"], row["got"]) == ("dataset.coco.annotations", "no such file")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "split.group_csv: no such file"),
+        (b"name,tree\n", "columns: ['name', 'tree']"),
+        ("image,group\nä,1\n".encode("latin-1"), "encoding: 'utf-8' codec can't"),
+    ],
+)
+def test_a_table_of_groups_that_is_none_is_listed_with_the_broken_photos(
+    runner, content, complaint
+):
+    (runner.root / "images" / LEFT_OUT).write_bytes(b"")
+    if content is not None:
+        (runner.root / "groups.csv").write_bytes(content)
+    for on_problem in ("stop", "skip"):
+        split = {"group_csv": "groups.csv"}
+        photo, table = runner.refused(sets.COCO, split=split, on_problem=on_problem).listed
+        assert (photo["photo"], photo["field"]) == (LEFT_OUT, "format")
+        assert table["file"] == str(runner.root / "groups.csv")
+        assert f"{table['field']}: {table['got']}".startswith(complaint)
 
 
 def test_photos_without_a_group_are_named(runner):

@@ -91,7 +91,7 @@ def test_a_photo_that_cannot_be_used_is_named_or_skipped(runner, reader, fault):
     assert (row["file"], row["field"]) == (str(path), field)
     assert got in row["got"] and remedy in row["remedy"]
     assert f"{path}: {field}: got {row['got']}, expected {row['expected']}" in result.err
-    assert result.err.rstrip().endswith("all of them: data/prepared.problems.csv")
+    assert result.err.rstrip().endswith("all that is wrong: data/prepared.problems.csv")
 
     result = runner(READERS[reader], on_problem="skip")
     assert result.code == 0
