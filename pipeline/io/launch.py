@@ -1,11 +1,13 @@
 """Starting a diffusion stage on all visible GPUs.
 
-With one GPU or none the stage simply runs: the launcher would cost a second import of PyTorch,
-and would bury a one-line error message under its own traceback.
+With one GPU or none the stage simply runs: the launcher would cost a second import of PyTorch. It
+is started by `main` here, as its own traceback would bury the line that a stage ends with.
 """
 
 import os
 import sys
+
+from pipeline.io.errors import stop_imports
 
 
 def use_all_gpus(module: str) -> None:
@@ -22,5 +24,28 @@ def use_all_gpus(module: str) -> None:
 
     if torch.cuda.device_count() < 2:
         return
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "-m", module]
+    launcher = [sys.executable, "-m", "pipeline.io.launch", "-m", module]
     os.execv(sys.executable, [*launcher, *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run `accelerate launch`; ends as the process that ended first, or by its own stop signal.
+
+    The processes have told why on their own.
+    """
+    stop_imports()
+    from accelerate.commands import launch
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        launch.main()
+    except SignalException as error:
+        sys.exit(128 + error.sigval)
+    except ChildFailedError as error:
+        code = error.get_first_failure()[1].exitcode
+        sys.exit(code if code >= 0 else 128 - code)  # negative: a signal ended it
+
+
+if __name__ == "__main__":
+    main()
