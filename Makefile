@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format preset study chaos lock audit
+.PHONY: help repro test coverage lint format preset study chaos lock audit
 
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ repro: $(READY)  ## render or fetch the data set, train, sample, compare, report
 
 test: $(READY)  ## unit tests and one run of the smoke preset in a temporary clone
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+coverage: $(READY)  ## lines and branches of pipeline/ that the unit tests reach; fails below 90 %
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --cov
 
 chaos: $(READY)  ## kill every stage at random moments; are its outs those of an unbroken run?
 	$(BIN)/python -m benchmarks.chaos --kills $(or $(KILLS),50) --seed $(or $(SEED),0)

@@ -1,9 +1,10 @@
+import errno
 import json
 import os
 
 import pytest
 
-from pipeline.io.atomic import output_folder, write_bytes, write_json
+from pipeline.io.atomic import output_folder, sync, write_bytes, write_json
 
 
 def test_an_exception_leaves_the_old_folder_and_nothing_else(tmp_path):
@@ -58,3 +59,19 @@ def test_within_an_output_folder_files_are_written_at_once(tmp_path, monkeypatch
     assert (tmp_path / "out" / "below" / "new").read_bytes() == b"new"
     assert (tmp_path / "out" / "link").read_bytes() == b"changed"
     assert original.read_bytes() == b"kept"
+
+
+def test_a_file_system_that_cannot_sync_is_no_failure_but_a_broken_disk_is(tmp_path, monkeypatch):
+    codes, closed, close = iter([errno.EINVAL, errno.ENOTSUP, errno.EIO]), [], os.close
+
+    def fsync(descriptor):
+        raise OSError(next(codes), "no")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "close", lambda number: closed.append(number) or close(number))
+    sync(tmp_path)
+    sync(tmp_path)
+    with pytest.raises(OSError, match="no") as caught:
+        sync(tmp_path)
+    assert caught.value.errno == errno.EIO
+    assert len(closed) == 3

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ def in_new_process(code: str, folder: Path | None = None) -> str:
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": f".:{folder}", "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": f".:{folder}"},
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

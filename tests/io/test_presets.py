@@ -1,7 +1,10 @@
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline.io import presets
 from pipeline.io.errors import UserError
 from pipeline.io.params import read_yaml
 from pipeline.io.presets import compose, set_data, write_params
@@ -77,3 +80,42 @@ def test_data_of_both_domains_come_from_one_folder_if_the_preset_says_so():
     apart = {"dataset": {"path": "<wheat>"}, "external": {"dataset": {"path": "<other>"}}}
     set_data(apart, "/data/wheat")
     assert apart["external"]["dataset"]["path"] == "<other>"
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """The command line in a copy of the repository's presets; gives dataset.path."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PRESETS, tmp_path / "presets")
+
+    def write(*words):
+        monkeypatch.setattr(sys, "argv", ["presets", *map(str, words)])
+        presets.main()
+        return read_yaml(tmp_path / "params.yaml")["dataset"]["path"]
+
+    return write
+
+
+def test_the_command_writes_a_preset_and_says_what_is_left_to_do(command, capsys):
+    assert command("wheat-synthset").startswith("<folder")
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("params.yaml: preset wheat-synthset, data set <folder")
+    assert [line.split(" is ")[0] for line in told[1:]] == ["dataset.path", "external.dataset.path"]
+    assert command("smoke") == "data/demo"
+    assert capsys.readouterr().out == "params.yaml: preset smoke, data set data/demo\n"
+
+
+def test_the_command_takes_a_folder_relative_if_it_lies_inside(command, tmp_path, tmp_path_factory):
+    (tmp_path / "mine").mkdir()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert command("tiles", "--data", "mine") == "mine"
+    assert command("tiles", "--data", elsewhere) == str(elsewhere)
+    assert command("tiles", "--data", Path("..") / tmp_path.name / "mine").endswith("/mine")
+
+
+def test_the_command_changes_nothing_for_a_folder_that_is_none(command, tmp_path):
+    command("smoke")
+    before = (tmp_path / "params.yaml").read_bytes()
+    with pytest.raises(UserError, match="DATA: got nowhere, expected a folder"):
+        command("tiles", "--data", "nowhere")
+    assert (tmp_path / "params.yaml").read_bytes() == before
