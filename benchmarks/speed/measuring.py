@@ -1,6 +1,7 @@
 """Timing contenders in turn, so that whatever else the machine does falls on all of them alike."""
 
 import importlib.metadata
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -51,6 +52,13 @@ def time_in_turn(contenders: Sequence[Contender], repeats: int, warm_ups: int = 
             seconds[repeat, place] = time.perf_counter() - began
         print(f"round {repeat + 1} of {repeats}", flush=True)
     return seconds
+
+
+def processor_s(work: Callable[[], object]) -> float:
+    """Processor seconds of some work, with those of the processes that it starts and ends."""
+    before = os.times()
+    work()
+    return sum(os.times()[:4]) - sum(before[:4])  # user and system, own and children's
 
 
 def summarise(

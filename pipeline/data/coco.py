@@ -78,13 +78,14 @@ def _folders(root: Path, file: Path, settings: CocoSettings) -> list[Path]:
     return [images, images / "images", *(folder for folder in beside if _inside(folder, root))]
 
 
-def _plain(path: Path) -> Path:
+def _plain(path: Path | str) -> str:
     """The path without `..`; links are not followed, as DVC may make a data set of links."""
-    return Path(os.path.normpath(Path.cwd() / path))
+    return os.path.normpath(Path.cwd() / path)
 
 
 def _inside(path: Path, root: Path) -> bool:
-    return _plain(path).is_relative_to(_plain(root))
+    plain, above = _plain(path), _plain(root)
+    return plain == above or plain.startswith(above.rstrip(os.sep) + os.sep)
 
 
 def _is_file(path: Path) -> bool:
@@ -118,7 +119,7 @@ def _read_entry(
             file.blame(f"{region.where}.{fault.args[0]}", *fault.args[1:], key)
     if size is None or header is None:
         return None
-    source = _plain(image).relative_to(_plain(root)).as_posix()
+    source = Path(os.path.relpath(_plain(image), _plain(root))).as_posix()
     orientation = _orientation_of_masks(size, header, source, reading)
     if orientation is None:
         shown = f"{header.upright[0]}×{header.upright[1]}"

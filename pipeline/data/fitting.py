@@ -71,8 +71,8 @@ def fit_photo(photo: Image.Image, fit: Fit) -> np.ndarray:
     """
     left, top, right, bottom = fit.part
     x, y, width, height = fit.place
-    rows, upper, lower = _needed(_weights(top, bottom, height, photo.height))
-    columns, start, end = _needed(_weights(left, right, width, photo.width))
+    rows, upper, lower = _weights(top, bottom, height, photo.height)
+    columns, start, end = _weights(left, right, width, photo.width)
     pixels = np.asarray(photo.crop((start, upper, end, lower)), np.float32)
     total_rows, total_columns = pixels.shape[:2]
     pixels = rows @ pixels.reshape(total_rows, -1)  # new height × (old width · 3)
@@ -100,15 +100,15 @@ def _centres(start: float, end: float, total_new: int, total_old: int) -> np.nda
     return np.minimum((fractions * total_old).astype(int), total_old - 1)
 
 
-def _needed(weights: sparse.csr_array) -> tuple[sparse.csr_array, int, int]:
-    """The weights of the old pixels that give anything, and these pixels' first and end."""
-    first, end = int(weights.indices.min()), int(weights.indices.max()) + 1
-    return weights[:, first:end], first, end
-
-
 @lru_cache(64)  # most photos of a set have one size
-def _weights(start: float, end: float, total_new: int, total_old: int) -> sparse.csr_array:
-    """What each old pixel gives to each new one, new×old; every row adds up to 1."""
+def _weights(
+    start: float, end: float, total_new: int, total_old: int
+) -> tuple[sparse.csr_array, int, int]:
+    """What old pixels give to each new one, new×old (every row adds up to 1), and which these are.
+
+    Returns:
+        The weights of the old pixels that give anything, and these pixels' first and end.
+    """
     edges = (start + np.arange(total_new + 1) / total_new * (end - start)) * total_old
     length = edges[1] - edges[0]
     if length >= 1:
@@ -124,7 +124,9 @@ def _weights(start: float, end: float, total_new: int, total_old: int) -> sparse
     columns = old.clip(0, total_old - 1)
     share = share / share.sum(axis=1, keepdims=True)
     entries = (share.ravel().astype(np.float32), (new.ravel(), columns.ravel()))
-    return sparse.csr_array(entries, shape=(total_new, total_old))
+    weights = sparse.csr_array(entries, shape=(total_new, total_old))
+    first, past = int(weights.indices.min()), int(weights.indices.max()) + 1
+    return weights[:, first:past], first, past
 
 
 def _resize(_width: int, _height: int, new_width: int, new_height: int) -> Fit:

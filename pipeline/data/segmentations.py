@@ -1,5 +1,6 @@
 """COCO segmentations: lists of polygons, RLE of run lengths and compressed RLE, by pycocotools."""
 
+import math
 from collections import defaultdict
 from collections.abc import Collection
 from typing import Any
@@ -9,9 +10,9 @@ from pycocotools import mask as rle
 
 from pipeline.data.photos import turn_mask
 from pipeline.data.problems import FaultError
+from pipeline.data.run_lengths import fill_runs, read_runs
 
-_LARGEST = 1e6  # of a coordinate; also false for NaN
-_LONGEST_BITS = 60  # of a run length; longer ones are no text of pycocotools
+_LARGEST = 1e6  # of a coordinate
 
 
 def covers_nothing(segmentation: Any) -> bool:
@@ -40,11 +41,20 @@ def check_segmentation(segmentation: Any, size: tuple[int, int] | None) -> None:
         got = f"{type(segmentation).__name__} {str(segmentation)[:40]!r}"
         raise _fault(got, "a list of polygons, each a list of coordinates, or an RLE object")
     for polygon in segmentation:
-        numbers = all(isinstance(v, (int, float)) and abs(v) < _LARGEST for v in polygon)
-        if not numbers or len(polygon) % 2:
+        if len(polygon) % 2 or not _are_coordinates(polygon):
             raise _fault(f"a polygon of {len(polygon)} values", "pairs of finite numbers")
         if size is not None and len(polygon) >= 6:
             _check_place(polygon, size)
+
+
+def _are_coordinates(values: list) -> bool:
+    """Whether all are finite numbers of a sensible size, without a Python step for each."""
+    if not values:
+        return True
+    if not set(map(type, values)) <= {int, float, bool}:
+        return False
+    # A NaN may hide from min and max, but not from the sum.
+    return min(values) > -_LARGEST and max(values) < _LARGEST and math.isfinite(sum(values))
 
 
 def _check_place(polygon: list[float], size: tuple[int, int]) -> None:
@@ -65,37 +75,12 @@ def _check_rle(segmentation: dict, size: tuple[int, int] | None) -> None:
         expected = "two whole numbers" if size is None else f"[{size[1]}, {size[0]}]"
         raise _fault(f"RLE of size {frame}", f"{expected}, height and width of its image")
     if isinstance(counts, str):
-        counts = _run_lengths(counts)
+        runs = read_runs(counts)
+        counts = None if runs is None else runs.tolist()
     if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
         raise _fault("other counts", "a compressed RLE string or a list of run lengths")
     if sum(counts) != frame[0] * frame[1]:
         raise _fault(f"counts that add up to {sum(counts)}", f"{frame[0] * frame[1]} pixels")
-
-
-def _run_lengths(text: str) -> list[int] | None:
-    """The run lengths of a compressed RLE; None = the text is none.
-
-    pycocotools decodes a wrong text to whatever the memory holds, so it is checked before. Each
-    number comes in digits of 5 bits, lowest first, in characters from "0" on: bit 6 says that
-    more digits follow, bit 5 of the last digit is the sign; from the fourth number on it is the
-    difference to the number two before.
-    """
-    lengths: list[int] = []
-    number = shift = 0
-    for character in text:
-        digit = ord(character) - 48
-        if not 0 <= digit < 64:
-            return None
-        number |= (digit & 31) << shift
-        shift += 5
-        if shift > _LONGEST_BITS:
-            return None
-        if not digit & 32:
-            if digit & 16:
-                number -= 1 << shift
-            lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
-            number = shift = 0
-    return lengths if shift == 0 else None
 
 
 def decode_regions(
@@ -127,7 +112,7 @@ def decode_regions(
         if not encoded[category]:
             raise _no_outline(where, f"less than three points as outline of {category}")
     return {
-        category: turn_mask(rle.decode(rle.merge(parts)).astype(bool), orientation)
+        category: turn_mask(fill_runs(rle.merge(parts)), orientation)
         for category, parts in encoded.items()
     }
 

@@ -22,4 +22,10 @@ def threshold_silhouette(image: np.ndarray, labels: np.ndarray, threshold: int) 
         return bright
     sizes = np.bincount(parts.ravel())[1:]
     largest = parts == 1 + int(sizes.argmax())
-    return ndimage.binary_fill_holes(largest)
+    return _without_holes(largest)
+
+
+def _without_holes(part: np.ndarray) -> np.ndarray:
+    """All that the background around a bool H×W mask cannot reach across sides of pixels."""
+    around, _ = ndimage.label(np.pad(~part, 1, constant_values=True))
+    return (around != around[0, 0])[1:-1, 1:-1]

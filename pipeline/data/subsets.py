@@ -128,7 +128,7 @@ def label_map(
             layers.append((index, np.logical_or.reduce(parts) if len(parts) > 1 else parts[0]))
     if not layers:
         return np.zeros((size[1], size[0]), np.uint8)
-    labels = layers[0][1] * np.uint8(layers[0][0])
+    labels = layers[0][1].view(np.uint8) * np.uint8(layers[0][0])
     if len(layers) == 1:
         return labels
     for index, layer in layers[1:]:

@@ -10,11 +10,15 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pipeline.io import leftovers
 from pipeline.io.failures import writing
+
+# A journal commits all the files at once that wait for it: 400 small files in 0.1 s and not in 2 s.
+_SYNCS_AT_ONCE = 16
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -100,7 +104,10 @@ def sync(path: Path) -> None:
 
 
 def _sync_all(folder: Path) -> None:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            sync(Path(root, name))
-        sync(Path(root))
+    walked = list(os.walk(folder))
+    files = [Path(root, name) for root, _, names in walked for name in names]
+    with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
+        for _ in pool.map(sync, files):  # raises what one of them raised
+            pass
+        for _ in pool.map(sync, [Path(root) for root, _, _ in walked]):
+            pass

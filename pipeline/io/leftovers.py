@@ -12,6 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -54,7 +55,12 @@ def temporary_folder(path: Path, purpose: Literal["writing", "old"]) -> Iterator
 
 def is_in_temporary_folder(path: Path) -> bool:
     """Whether a `temporary_folder` of this or another process is among the folders above."""
-    return any(_PURPOSE.search(folder.name) for folder in path.parents)
+    return _is_temporary(path.parent)
+
+
+@lru_cache(64)  # thousands of files are written to the same few folders
+def _is_temporary(folder: Path) -> bool:
+    return any(_PURPOSE.search(above.name) for above in (folder, *folder.parents))
 
 
 def sweep_files(folder: Path) -> None:
