@@ -143,3 +143,12 @@ def test_assignment_is_as_good_as_the_best_of_all():
 def test_faulty_settings_are_named(changes, complaint):
     with pytest.raises(UserError, match=complaint):
         _settings(**changes)
+
+
+def test_many_units_are_assigned_as_near_by_moves_alone():
+    rng = np.random.default_rng(0)
+    figures = np.column_stack([np.ones(4500), rng.integers(0, 2, 4500), rng.integers(0, 300, 4500)])
+    shares = np.array([0.64, 0.16, 0.2])
+    parts = assign(figures, shares, np.random.default_rng(1))
+    held = np.array([figures[parts == part].sum(axis=0) for part in range(3)])
+    assert held / figures.sum(axis=0) == pytest.approx(shares[:, None].repeat(3, axis=1), abs=1e-3)
