@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,14 +140,22 @@ def unfinished_batches(job: SampleJob, store: Path) -> list[int]:
 
 
 def draw_batches(job: SampleJob, store: Path, batches: list[int], shown: bool = True) -> None:
-    """Draw the given batches into the store, each pair written as soon as it is drawn."""
+    """Draw the given batches into the store; the files of one are written while the next is drawn.
+
+    At most two batches are in memory. What fails while one is written is raised once the next is
+    drawn; a pair counts as finished only by its facts, which are written last.
+    """
     size = job.batch_size
     bar_or_none = progress(len(batches) * size, "sampling") if shown else contextlib.nullcontext()
     with ThreadPoolExecutor() as pool, bar_or_none as bar:
-        for number in batches:
-            _draw_batch(job, job.batch(number), store, pool)
-            if bar is not None:
+        writing: list[Future] = []
+        for number in [*batches, None]:
+            drawn = [] if number is None else _draw_batch(job, job.batch(number))
+            for written in writing:
+                written.result()
+            if bar is not None and writing:
                 bar.update(size)
+            writing = [pool.submit(store_pair, store, *pair, job.classes) for pair in drawn]
 
 
 def _print_speed(stage: str, total_images: int, seconds: float) -> None:
@@ -158,11 +166,9 @@ def _print_speed(stage: str, total_images: int, seconds: float) -> None:
     print(f"{stage}: {total_images} images in {seconds:.0f} s, {speed:.3g} images/s")
 
 
-def _draw_batch(job: SampleJob, indices: range, store: Path, pool: ThreadPoolExecutor) -> None:
-    def write(item: tuple[int, DrawnPair]) -> None:
-        index, drawn = item
-        pair = job.pair(index, drawn)
-        silhouette = drawn.object if job.with_object else None
-        store_pair(store, pair, drawn.image, drawn.mask, silhouette, job.classes)
-
-    list(pool.map(write, zip(indices, job.draw(indices), strict=True)))
+def _draw_batch(job: SampleJob, indices: range) -> list[tuple]:
+    """Of each pair its names, photo, mask and silhouette, as `store_pair` takes them."""
+    return [
+        (job.pair(index, drawn), drawn.image, drawn.mask, drawn.object if job.with_object else None)
+        for index, drawn in zip(indices, job.draw(indices), strict=True)
+    ]

@@ -96,6 +96,17 @@ def test_batches_are_aligned_and_a_larger_count_draws_only_the_new_ones(tmp_path
     assert {name: after[name] for name in before} == before
 
 
+def test_files_that_cannot_be_written_stop_the_drawing(tmp_path):
+    job = make_job(12)
+    drawn = []
+    draw = job.draw
+    job = replace(job, draw=lambda indices: (drawn.append(indices[0]), draw(indices))[1])
+    (tmp_path / "masks").write_text("in the way")
+    with pytest.raises(OSError, match="masks"):
+        draw_missing(job, tmp_path)
+    assert drawn == [0, 4]  # the second batch was drawn while the first was being written
+
+
 def test_a_later_set_draws_what_a_larger_one_would(tmp_path):
     larger, later = tmp_path / "larger", tmp_path / "later"
     draw_missing(make_job(12), larger)
