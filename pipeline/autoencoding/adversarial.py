@@ -46,7 +46,7 @@ class Adversary:
         term = -self.network(fake).float().mean()
         return self.settings.weight * adaptive_weight(fidelity, term, last_layer) * term
 
-    def learn(self, real: Tensor, fake: Tensor, learning_rate: float) -> float:
+    def learn(self, real: Tensor, fake: Tensor, learning_rate: float) -> Tensor:
         """One step of the discriminator; returns its loss. `fake` gets no gradients."""
         self.network.requires_grad_(True)
         for group in self.optimiser.param_groups:
@@ -56,7 +56,7 @@ class Adversary:
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
-        return loss.item()
+        return loss.detach()
 
 
 def adaptive_weight(fidelity: Tensor, adversarial: Tensor, last_layer: nn.Parameter) -> Tensor:

@@ -23,8 +23,8 @@ from pipeline.io.cores import total_cores
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
 from pipeline.models.autoencoder import Autoencoder
-from pipeline.training.divergence import check_loss
 from pipeline.training.grids import SAMPLES_FOLDER, spread, tile
+from pipeline.training.late_figures import LateFigures
 from pipeline.training.loop import run_steps
 from pipeline.training.order import Order
 from pipeline.training.record import VAL_LOSS, Record, write_curve
@@ -90,6 +90,8 @@ class Trainer:
             torch.manual_seed(derive_seed(seed, "discriminator"))
             self.adversary = Adversary(autoencoder.channels, adversarial, self.device)
         self.record = Record()
+        on_gpu = self.device.type != "cpu"
+        self.losses = LateFigures(self._note_losses, steps_late=int(on_gpu))
 
     def run(self) -> TrainingState:
         """Train to the end and return the final state; the autoencoder has the final weights.
@@ -112,11 +114,12 @@ class Trainer:
             self.settings.max_steps,
             path,
             self.settings.checkpoint_every_s,
+            is_due=self._is_follow_up_due,
         )
         return self._state()
 
-    def _step(self, step: int) -> float:
-        """One optimiser step of the autoencoder, and of the discriminator; returns the loss."""
+    def _step(self, step: int) -> float | None:
+        """One step of the autoencoder, and of the discriminator; returns the newest loss."""
         rate = self.settings.learning_rate_at(step, self.settings.max_steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -124,8 +127,6 @@ class Trainer:
         batch = self.train_set.augmented(step, self.order.indices(step)).to(self.device)
         reconstruction, terms = self._loss(step, batch)
         loss = torch.stack(list(terms.values())).sum()
-        figures = {name: term.item() for name, term in terms.items()}
-        check_loss(loss.item(), figures)
         self.optimiser.zero_grad()
         loss.backward()
         if self.settings.clip_norm is not None:
@@ -133,12 +134,19 @@ class Trainer:
         self.optimiser.step()
         if self.adversary is not None:
             active = self.adversary.is_active(step)
-            figures["discriminator"] = (
-                self.adversary.learn(batch.x, reconstruction, rate) if active else 0.0
+            terms["discriminator"] = (
+                self.adversary.learn(batch.x, reconstruction, rate)
+                if active
+                else torch.zeros((), device=self.device)
             )
-        self.record.parts = list(figures)
-        self.record.add_losses(loss.item(), *figures.values())
-        return loss.item()
+        self.record.parts = list(terms)
+        self.record.steps_done += 1
+        figures = torch.stack([loss, *terms.values()]).detach()
+        self.losses.put(step, figures, self.record.parts)
+        return self.losses.newest
+
+    def _note_losses(self, figures: list[float]) -> None:
+        self.record.note_losses(*figures)
 
     def _loss(self, step: int, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstructions and the weighted terms of the autoencoder's loss."""
@@ -156,16 +164,28 @@ class Trainer:
                     )
         return reconstruction, terms
 
+    def _is_due(self, every: int | None) -> bool:
+        done = self.record.steps_done
+        return every is not None and (done == self.settings.max_steps or done % every == 0)
+
+    def _ends_epoch(self) -> bool:
+        done = self.record.steps_done
+        return self.order.epoch(done) > self.order.epoch(done - 1)
+
+    def _is_follow_up_due(self) -> bool:
+        settings = self.settings
+        intervals = (
+            settings.evaluate_every_steps,
+            settings.log_every_steps,
+            settings.preview.every_steps,
+        )
+        return self._ends_epoch() or any(map(self._is_due, intervals))
+
     def _follow_up(self) -> None:
         """What is due after a step: epoch's end, evaluation, row of the curve, grid."""
-        done, settings = self.record.steps_done, self.settings
-        is_last = done == settings.max_steps
-
-        def is_due(every: int | None) -> bool:
-            return every is not None and (is_last or done % every == 0)
-
+        done, settings, is_due = self.record.steps_done, self.settings, self._is_due
         epoch = self.order.epoch(done)
-        if epoch > self.order.epoch(done - 1):
+        if self._ends_epoch():
             self.record.close_epoch()
         val_loss = None
         if self.val_set is not None and is_due(settings.evaluate_every_steps):
@@ -221,6 +241,7 @@ class Trainer:
         return models
 
     def _state(self) -> TrainingState:
+        self.losses.settle()
         weights: Tensors = {}
         optimiser: Tensors = {}
         for model, (parameters, adam) in self._models().items():

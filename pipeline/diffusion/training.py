@@ -24,8 +24,8 @@ from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
 from pipeline.training.averaged_weights import AveragedWeights
-from pipeline.training.divergence import check_loss
 from pipeline.training.grids import SAMPLES_FOLDER
+from pipeline.training.late_figures import LateFigures
 from pipeline.training.loop import run_steps
 from pipeline.training.record import VAL_LOSS, Record, write_curve
 from pipeline.training.sealed import newest_whole
@@ -96,6 +96,8 @@ class Trainer:
         self.source = self._make_source()
         parts = LOSS_PARTS + (ADVERSARIAL_PARTS if self.adversary else [])
         self.record = Record(parts=parts, measures=list(MEASURES))
+        on_gpu = self.accelerator.device.type != "cpu"
+        self.losses = LateFigures(self._note_losses, steps_late=int(on_gpu))
         self.best: Tensors = {}
         self._prepare(network)
 
@@ -155,6 +157,7 @@ class Trainer:
             self.settings.checkpoint_every_s,
             self.accelerator.is_main_process,
             self._any_process,
+            self._is_follow_up_due,
         )
         return self._state()
 
@@ -165,8 +168,8 @@ class Trainer:
         flag = torch.tensor(float(is_asked), device=self.accelerator.device)
         return self.accelerator.reduce(flag, reduction="sum").item() > 0
 
-    def _step(self, step: int, batch: Batch) -> float:
-        """One optimiser step; returns the loss over all processes."""
+    def _step(self, step: int, batch: Batch) -> float | None:
+        """One optimiser step; returns the newest loss that is known, over all processes."""
         torch.manual_seed(derive_seed(self.seed, "dropout", step, self.accelerator.process_index))
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate_at(step, self.total_steps)
@@ -178,8 +181,6 @@ class Trainer:
             adversarial = self.adversary.generator_term(fake, outcome.batch.t)
             loss = loss + adversarial
             parts.append(adversarial)
-        figures = self._mean_over_processes(loss, *parts)
-        check_loss(figures[0])
         self.accelerator.backward(loss)
         if self.settings.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
@@ -187,13 +188,15 @@ class Trainer:
         self.optimiser.zero_grad()
         self.average.update()
         if self.adversary is not None:
-            lesson = self.adversary.learn(real, fake, outcome.batch.t)
-            figures += self._mean_over_processes(lesson)
-        self.record.add_losses(*figures)
-        return figures[0]
+            parts.append(self.adversary.learn(real, fake, outcome.batch.t))
+        figures = torch.stack([loss, *parts]).detach()
+        self.record.steps_done += 1
+        figures = self.accelerator.reduce(figures, reduction="mean")
+        self.losses.put(step, figures, self.record.parts)
+        return self.losses.newest
 
-    def _mean_over_processes(self, *scalars: Tensor) -> list[float]:
-        return self.accelerator.reduce(torch.stack(scalars).detach(), reduction="mean").tolist()
+    def _note_losses(self, figures: list[float]) -> None:
+        self.record.note_losses(*figures)
 
     def _predict(self, model: nn.Module, batch: Batch) -> _Outcome:
         batch = batch.to(self.accelerator.device)
@@ -220,16 +223,31 @@ class Trainer:
         generator = torch_generator(self.seed, "before", step, self.accelerator.process_index)
         return draw_opponents(x0_hat, x_t, x0, t, self.schedule, generator)
 
+    def _is_due(self, every: int | None) -> bool:
+        done = self.record.steps_done
+        return every is not None and (done == self.total_steps or done % every == 0)
+
+    def _ends_epoch(self) -> bool:
+        done = self.record.steps_done
+        return self.source.order.epoch(done) > self.source.order.epoch(done - 1)
+
+    def _is_follow_up_due(self) -> bool:
+        settings = self.settings
+        intervals = (
+            settings.evaluate_every_steps,
+            settings.colour_divergence.every_steps,
+            settings.log_every_steps,
+            settings.preview.every_steps,
+        )
+        is_last = self.record.steps_done == self.total_steps
+        return is_last or self._ends_epoch() or any(map(self._is_due, intervals))
+
     def _follow_up(self) -> None:
         """What is due after a step: epoch's end, evaluation, row of the curve, sample grid."""
-        done, settings = self.record.steps_done, self.settings
+        done, settings, is_due = self.record.steps_done, self.settings, self._is_due
         is_last = done == self.total_steps
-
-        def is_due(every: int | None) -> bool:
-            return every is not None and (is_last or done % every == 0)
-
         epoch = self.source.order.epoch(done)
-        if epoch > self.source.order.epoch(done - 1):
+        if self._ends_epoch():
             self._monitor("train_loss", self.record.close_epoch())
         measured: dict[str, float | None] = {}
         if is_due(settings.evaluate_every_steps):
@@ -285,6 +303,7 @@ class Trainer:
         write_curve(self.folder, self.record)
 
     def _state(self) -> TrainingState:
+        self.losses.settle()
         scaler = self.accelerator.scaler
         return TrainingState(
             weights={name: parameter.detach() for name, parameter in self.parameters.items()},

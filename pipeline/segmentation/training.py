@@ -35,8 +35,9 @@ from pipeline.segmentation.checkpoint import (
 )
 from pipeline.segmentation.losses import LOSSES, LossName
 from pipeline.segmentation.prediction import count_pixels, predict, to_input
-from pipeline.training.divergence import DivergedError, check_loss, diverged
+from pipeline.training.divergence import DivergedError, diverged
 from pipeline.training.interruption import Interruption
+from pipeline.training.late_figures import LateFigures
 from pipeline.training.sealed import Tensors, newest_whole
 
 
@@ -155,6 +156,7 @@ class _Trainer:
         self.optimiser = make_optimiser(self.network, settings)
         self.state = TrainingState()
         self.best: Tensors = {}
+        self.losses = LateFigures(self._note_loss, steps_late=int(self.device.type != "cpu"))
         earlier = newest_whole(state_path, load_state)
         if earlier is not None:
             self._restore(*earlier)
@@ -191,9 +193,11 @@ class _Trainer:
         A validation that is broken off leaves the state as it was, for the next run to begin with.
         """
         if not self._lacks_validation:
-            self.state.losses.append(self._train_step(step))
+            self.losses.put(step, self._train_step(step).reshape(1))
             self.state.step += 1
             bar.update(1)
+            if self._validation_is_due:
+                self.losses.settle()
         if self._lacks_validation:
             try:
                 with interruption.at_once():
@@ -215,18 +219,17 @@ class _Trainer:
             seconds=self.state.seconds,
         )
 
-    def _train_step(self, step: int) -> float:
+    def _train_step(self, step: int) -> torch.Tensor:
         images, masks = self._batch(step)
         torch.manual_seed(derive_seed(self.seed, "segmenter-dropout", step))
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate(step)
         self.network.train()
         loss = LOSSES[self.settings.loss](self.network(images), masks)
-        check_loss(loss.item())
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        return loss.item()
+        return loss.detach()
 
     def _batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Images float n×3×H×W in [−1, 1] and masks int n×H×W."""
@@ -247,11 +250,14 @@ class _Trainer:
         return self.settings.learning_rate * (1 + math.cos(math.pi * step / self.total_steps)) / 2
 
     @property
+    def _validation_is_due(self) -> bool:
+        every = self.settings.validate_every_steps or self.epoch_steps
+        return self.state.step % every == 0 or self.state.step == self.total_steps
+
+    @property
     def _lacks_validation(self) -> bool:
         """Whether it is due after the last step; once it is done, no losses are left."""
-        every = self.settings.validate_every_steps or self.epoch_steps
-        is_due = self.state.step % every == 0 or self.state.step == self.total_steps
-        return is_due and bool(self.state.losses)
+        return self._validation_is_due and bool(self.state.losses)
 
     @property
     def _is_finished(self) -> bool:
@@ -280,8 +286,12 @@ class _Trainer:
             "val_miou": reduce_score(counts, "iou", "macro-imagewise"),
         }
 
+    def _note_loss(self, figures: list[float]) -> None:
+        self.state.losses += figures
+
     def _save(self) -> None:
         """Once finished, the best weights alone."""
+        self.losses.settle()
         parts = {"best": self.best}
         if not self._is_finished:
             parts["weights"] = self.network.state_dict()

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from pipeline.io.errors import StoppedError
-from pipeline.io.progress import progress
+from pipeline.io.progress import Progress, progress
 from pipeline.training.divergence import DivergedError, diverged
 from pipeline.training.interruption import Interruption
 from pipeline.training.record import Record
@@ -19,7 +19,7 @@ from pipeline.training.state import TrainingState
 
 
 def run_steps(
-    take_step: Callable[[int], float],
+    take_step: Callable[[int], float | None],
     follow_up: Callable[[], None],
     state: Callable[[], TrainingState],
     record: Record,
@@ -28,12 +28,13 @@ def run_steps(
     checkpoint_every_s: float,
     is_main: bool = True,
     any_process: Callable[[bool], bool] = bool,
+    is_due: Callable[[], bool] = lambda: True,
 ) -> None:
     """Take the steps that `record` does not count as done yet.
 
     Args:
-        take_step: takes the step of that number (from 0), counts it in `record` and returns its
-            loss; raises DivergedError as `check_loss` does.
+        take_step: takes the step of that number (from 0), counts it in `record` and returns the
+            newest loss that it knows; raises DivergedError as `check_loss` does.
         follow_up: does all that is due after the last step (evaluation, grids). It changes nothing
             but `record` and the best weights, and is done anew if it is stopped.
         state: everything that the next step depends on.
@@ -44,6 +45,7 @@ def run_steps(
         checkpoint_every_s: 0 = after each step.
         is_main: of several processes one writes and shows progress.
         any_process: whether one of the processes was asked to stop, from whether this one was.
+        is_due: whether `follow_up` would do anything; `state` is not asked for where it would not.
 
     Raises:
         UserError: the numbers are not finite any more; the last good state is kept.
@@ -57,6 +59,9 @@ def run_steps(
 
     def finish_step() -> None:
         """Follow up; a long evaluation does not keep a stop signal waiting."""
+        if not is_due():
+            record.follow_up_due = False
+            return
         before = state().before_follow_up()
         try:
             with interruption.at_once() if is_main else nullcontext():
@@ -76,19 +81,25 @@ def run_steps(
                 loss = take_step(step)
                 finish_step()
                 record.seconds += time.monotonic() - began
-                if bar is not None:
-                    bar.note(loss=loss)
-                    bar.update()
-                is_due = time.monotonic() - saved >= checkpoint_every_s
+                _show(bar, loss)
+                is_old = time.monotonic() - saved >= checkpoint_every_s
                 is_last = step + 1 == total_steps
                 is_asked = any_process(interruption.asked)
-                if is_main and (is_due or is_last or is_asked):
+                if is_main and (is_old or is_last or is_asked):
                     state().write(path)
                     saved, saved_step = time.monotonic(), step + 1
             except DivergedError as error:
                 raise diverged(step, error, path, saved_step) from None
             if is_asked and not is_last:
                 raise _stopped(interruption, step + 1, total_steps)
+
+
+def _show(bar: Progress | None, loss: float | None) -> None:
+    if bar is None:
+        return
+    if loss is not None:
+        bar.note(loss=loss)
+    bar.update()
 
 
 def _stopped(interruption: Interruption, steps_done: int, total_steps: int) -> StoppedError:

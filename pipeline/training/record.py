@@ -64,9 +64,13 @@ class Record:
 
     def add_losses(self, loss: float, *parts: float) -> None:
         """Count one finished step: the loss, then its terms in the order of `parts`."""
+        self.steps_done += 1
+        self.note_losses(loss, *parts)
+
+    def note_losses(self, loss: float, *parts: float) -> None:
+        """Take the losses of a step that is counted already, as `add_losses` does."""
         if len(parts) != len(self.parts):
             raise ValueError(f"got {len(parts)} terms of the loss, expected {self.parts}")
-        self.steps_done += 1
         self.window.append([loss, *parts])
         self.epoch_losses.append(loss)
 

@@ -209,8 +209,24 @@ def test_learns(tmp_path):
     assert val[-1] < val[0]
 
 
-def test_loss_that_is_not_a_number_names_the_step(tmp_path):
+def test_losses_read_late_as_on_a_gpu_give_the_same_state_and_curve(tmp_path):
+    settings = with_changes(log_every_steps=5, checkpoint_every_s=0)
+    at_once, late = trainer(tmp_path / "0", settings), trainer(tmp_path / "1", settings)
+    late.losses.steps_late = 1
+    at_once.run()
+    late.run()
+    states = [read_state(tmp_path / name / STATE_FILE) for name in "01"]
+    for state in states:
+        state.record.seconds = 0
+    assert states[0].record == states[1].record
+    for name, tensor in states[0].weights.items():
+        assert torch.equal(tensor, states[1].weights[name])
+
+
+@pytest.mark.parametrize("steps_late", [0, 1])
+def test_loss_that_is_not_a_number_names_the_step(tmp_path, steps_late):
     broken = trainer(tmp_path)
+    broken.losses.steps_late = steps_late
     plain = broken._step
 
     def poisoned(step, batch):
