@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.pairs import load_pairs
+from pipeline.diffusion.batch_size import choose_batch_size
 from pipeline.diffusion.sample_set import drawn_store, write_set
 from pipeline.diffusion.sampling import SamplingSettings
 from pipeline.io.errors import run
@@ -25,8 +26,9 @@ def main() -> None:
     folders = find_folders(PREPARED, MODELS)
     train = load_pairs(PREPARED, read_split(PREPARED, "train"))
     plan = make_plan(folders, settings, masks, train, seed)
-    job = plan.job(settings, seed)
-    key = plan.key | {"seed": seed, "batch_size": settings.batch_size, "card": plan.card.to_json()}
+    batch_size = choose_batch_size(settings.batch_size, plan.draw)
+    job = plan.job(settings, batch_size, seed)
+    key = plan.key | {"seed": seed, "batch_size": batch_size, "card": plan.card.to_json()}
     with drawn_store(job, key) as small:
         if plan.reduction == 1:
             write_set(job, small, OUT, plan.drawn_by)

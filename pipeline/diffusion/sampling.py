@@ -19,7 +19,7 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     UniPCMultistepScheduler,
 )
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from pipeline.diffusion.guidance import GuidanceInterval, GuidedNetwork
@@ -92,9 +92,16 @@ class SamplingSettings(SamplerSettings):
 
     count: int = Field(ge=1)  # pairs
     first: int = Field(ge=0)  # index of the first of them
-    batch_size: int = Field(ge=1)  # images in one pass of the network (twice that with guidance)
+    batch_size: int | str  # images in one pass (twice that with guidance); auto: by the device
     checkpoint: Checkpoint
     superres: SuperresSamplingSettings
+
+    @field_validator("batch_size")
+    @classmethod
+    def _batch_size_is_known(cls, size: int | str) -> int | str:
+        if size != "auto" and (isinstance(size, str) or size < 1):
+            raise ValueError("a whole number ≥ 1, or auto")
+        return size
 
 
 class Sampler:

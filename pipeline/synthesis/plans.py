@@ -59,14 +59,14 @@ class Plan(NamedTuple):
     key: dict[str, Any]  # what decides a pair's bytes
     drawn_by: dict[str, Any]  # columns of the manifest
 
-    def job(self, settings: SamplingSettings, seed: int) -> SampleJob:
-        """All pairs to draw by it."""
+    def job(self, settings: SamplingSettings, batch_size: int, seed: int) -> SampleJob:
+        """All pairs to draw by it, so many in one pass."""
         return SampleJob(
             draw=self.draw,
             classes=self.card.classes,
             with_object=self.card.with_object,
             count=settings.count,
-            batch_size=settings.batch_size,
+            batch_size=batch_size,
             seed=seed,
             first=settings.first,
         )
