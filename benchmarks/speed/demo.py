@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.speed.measuring import Contender, time_in_turn, write_table
 from benchmarks.speed.networks import image_size, peers, randomise, read_kind, total_weights
-from benchmarks.speed.sampling import make_condition, two_passes
+from benchmarks.speed.sampling import round_objects, two_passes
 from benchmarks.speed.training import make_contenders
 from pipeline.io.errors import UserError, run
 from pipeline.io.params import PARAMS_FILE, read_params, value
@@ -95,7 +95,7 @@ def plain_seconds(rounds: int) -> dict[str, dict[str, float]]:
         _, same, monai, _ = make_contenders(kind, size, device, Path(folder), steps=5)
         training = {"the same network": same, "MONAI's network": monai}
         training_rates = {name: _rate(each, rounds) for name, each in training.items()}
-    condition = make_condition(BATCH, size).to(device)
+    condition = round_objects(BATCH, size).to(device)
     network = randomise(kind.build(condition.shape[1], size))
     others = peers(condition.shape[1], len(network.config.multipliers), total_weights(network))
     networks = {"the same network": network, "MONAI's network": next(iter(others.values()))}

@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kind, size = read_kind(arguments.params), image_size(arguments.params)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    condition = make_condition(arguments.batch, size).to(device)
+    condition = round_objects(arguments.batch, size).to(device)
     network = randomise(kind.build(condition.shape[1], size)).eval().to(device)
     x = torch.randn(arguments.batch, 3, *size, generator=torch_generator(0, "x")).to(device)
     table = evaluations(network, full_size(kind, condition), x, condition, arguments.rounds)
@@ -78,7 +78,7 @@ def main() -> None:
     write_table(arguments.out, "samples", summarise(contenders, seconds, "images"), notes)
 
 
-def make_condition(total: int, size: tuple[int, int]) -> Tensor:
+def round_objects(total: int, size: tuple[int, int]) -> Tensor:
     """Round objects with a spot, as one-hot classes and silhouette."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     distance = np.hypot(rows / size[0] - 0.5, columns / size[1] - 0.5)

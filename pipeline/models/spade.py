@@ -128,6 +128,10 @@ class SpadeResnetBlock(ResnetBlock2D):
             time_embedding_norm="scale_shift",
             up=up,
         )
+        if up:
+            # diffusers' own drops the channels-last layout from 64 images on: slower, and the
+            # norms that follow then add up in another order than with fewer images
+            self.upsample = nn.UpsamplingNearest2d(scale_factor=2)
         self.norm1 = SpadeNorm(in_channels, condition_channels, hidden, groups)
         self.norm2 = SpadeNorm(out_channels, condition_channels, hidden, groups)
 

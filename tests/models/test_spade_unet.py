@@ -229,3 +229,11 @@ def test_condition_is_one_hot_with_background_and_silhouette():
 def test_condition_refuses_an_unknown_class():
     with pytest.raises(ValueError, match=r"got class indices 0…3, expected 0…2"):
         encode_condition(torch.tensor([[[0, 3]]]), None, 3)
+
+
+def test_many_images_keep_their_memory_layout():
+    block = SpadeResnetBlock(4, 4, 8, 2, 4, 2, 0.0, up=True)
+    features = torch.randn(64, 4, 2, 2).contiguous(memory_format=torch.channels_last)
+    upsampled = block.upsample(features)
+    assert upsampled.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(upsampled, features.repeat_interleave(2, 2).repeat_interleave(2, 3))
