@@ -159,7 +159,9 @@ def _look(
     small = fit_mask(labels, fit)
     pixels = np.bincount(small.ravel(), minlength=len(job.colours))
     whole = inside(labels, window)
-    vanished = [int(c) for c in np.flatnonzero(pixels == 0) if (whole == c).any()]
+    # not every photo has regions, and looking for a class in all its pixels takes a while
+    gone = np.flatnonzero(pixels == 0) if not masks.keys().isdisjoint(job.subset.categories) else []
+    vanished = [int(c) for c in gone if (whole == c).any()]
     if window.is_whole:
         shown = record.categories
     else:
