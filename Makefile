@@ -15,14 +15,16 @@ help:  ## list the commands
 	@echo "studies: $(patsubst studies/%.yaml,%,$(wildcard studies/*.yaml))"
 
 # The versions that are tested, checked by hash; UNLOCKED=1 takes the newest that requirements.txt
-# allows, for platforms or Pythons that the lock does not fit.
+# allows, for platforms or Pythons that the lock does not fit. Compiled here, once: where Python is
+# told not to write bytecode (PYTHONDONTWRITEBYTECODE, read-only folders), each stage would start by
+# compiling PyTorch for ten seconds.
 $(READY): requirements.txt requirements.lock requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12 …"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		$(if $(UNLOCKED),uv,--require-hashes -r requirements-uv.lock)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python \
 		$(if $(UNLOCKED),-r requirements.txt,--require-hashes -r requirements.lock)
 	@$(BIN)/python -m pipeline.reporting.plots_template
 	@touch $@

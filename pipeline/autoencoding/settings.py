@@ -12,6 +12,7 @@ from pipeline.io.params import Settings
 from pipeline.models.autoencoder import AutoencoderNetworkSettings
 from pipeline.models.label_codes import CodeName
 from pipeline.training.learning_rate import LearningRateSettings
+from pipeline.training.precision import Precision
 
 
 class LatentLossSettings(Settings):
@@ -61,7 +62,7 @@ class AutoencoderTrainingSettings(LearningRateSettings):
     batch_size: int = Field(8, ge=1)
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)  # None = gradients are not clipped
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     threads: int | None = Field(None, ge=1)  # None = all cores
     augment: GeometricSettings = GeometricSettings()
     evaluate_every_steps: int | None = Field(None, ge=1)  # None = no validation loss

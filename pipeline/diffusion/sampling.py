@@ -27,6 +27,7 @@ from pipeline.diffusion.respacing import respaced_betas, respaced_timesteps, sol
 from pipeline.diffusion.schedules import DiffusionSettings, make_betas, to_x0
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
+from pipeline.training.precision import Precision
 
 # weights of which moment of the training: the folders that it leaves
 Checkpoint = Literal["best", "last", "train_loss", "val_loss", "every", "colour_divergence"]
@@ -57,7 +58,7 @@ class SamplerSettings(Settings):
     guidance_interval: GuidanceInterval = GuidanceInterval()
     eta: float = Field(default=0.0, ge=0, le=1)  # ddim only: 0 deterministic … 1 as noisy as ddpm
     clip: bool = True  # clip each predicted x₀ to the space's limits; latents have none
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: autocast of the network
+    precision: Precision = "fp32"  # bf16: autocast of the network
 
     @model_validator(mode="after")
     def _eta_is_used(self) -> "SamplerSettings":

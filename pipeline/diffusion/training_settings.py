@@ -12,6 +12,7 @@ from pipeline.io.cores import total_cores
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 from pipeline.training.learning_rate import LearningRateSettings
+from pipeline.training.precision import PrecisionWithFp16
 
 COLOUR_DIVERGENCE = "colour_divergence"
 Monitor = Literal["train_loss", "val_loss", "every", "colour_divergence"]
@@ -35,7 +36,7 @@ class TrainingSettings(LearningRateSettings):
     clip_norm: float | None = Field(None, gt=0)  # None = gradients are not clipped
     drop_rate: float = Field(0.0, ge=0, le=1)  # of conditions, for guidance
     ema_decay: float = Field(0.9999, ge=0, lt=1)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: PrecisionWithFp16 = "fp32"
     gradient_checkpointing: bool = False
     threads: int | None = Field(None, ge=1)  # None = all cores
     augment: GeometricSettings = GeometricSettings()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from pipeline.io import lifetime
 from pipeline.io.failures import explain
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,7 +33,7 @@ class StoppedError(KeyboardInterrupt):
 
 
 def run(main: Callable[[], None], lower: str = "") -> None:
-    """Run a stage's `main`, and end the process if it fails or is stopped.
+    """Run a stage's `main`, and end the process: a stage's own always, another if `main` fails.
 
     A full disk, a missing permission and too little memory are errors that a user can mend, too.
 
@@ -40,6 +41,7 @@ def run(main: Callable[[], None], lower: str = "") -> None:
         main: of the stage.
         lower: names of parameters that its memory grows with, told if there is too little of it.
     """
+    lifetime.imported()
     try:
         with _stoppable():
             main()
@@ -52,6 +54,7 @@ def run(main: Callable[[], None], lower: str = "") -> None:
         if message is None:
             raise
         _end(f"error: {message}", 1)
+    lifetime.ended()
 
 
 def stop_imports() -> None:
@@ -70,7 +73,7 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 def _end(message: str, code: int) -> None:
     print(message, file=sys.stderr, flush=True)
-    sys.exit(code)
+    lifetime.end(code)
 
 
 @contextlib.contextmanager
