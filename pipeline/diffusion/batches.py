@@ -32,6 +32,11 @@ class Batch:
         """The batch on another device."""
         return Batch(*(tensor.to(device) for tensor in vars(self).values()))
 
+    def parts(self, total: int) -> list["Batch"]:
+        """The same examples in `total` batches of equal size, which must divide N."""
+        chunks = (tensor.chunk(total) for tensor in vars(self).values())
+        return [Batch(*tensors) for tensors in zip(*chunks, strict=True)]
+
 
 @dataclass(frozen=True)
 class BatchSource:

@@ -6,6 +6,7 @@ threads). State, curve and sample grids live in one folder while it runs.
 """
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,26 +175,42 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.learning_rate_at(step, self.total_steps)
         self.model.train()
-        outcome = self._predict(self.model, batch)
-        loss, parts = outcome.loss.total, [outcome.loss.simple, outcome.loss.vb]
-        if self.adversary is not None:
-            fake, real = self._opponents(step, outcome)
-            adversarial = self.adversary.generator_term(fake, outcome.batch.t)
-            loss = loss + adversarial
-            parts.append(adversarial)
-        self.accelerator.backward(loss)
+        figures, opponents = self._accumulate_gradients(step, batch)
         if self.settings.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.average.update()
         if self.adversary is not None:
-            parts.append(self.adversary.learn(real, fake, outcome.batch.t))
-        figures = torch.stack([loss, *parts]).detach()
+            figures = torch.cat([figures, self.adversary.learn(*opponents).reshape(1)])
         self.record.steps_done += 1
         figures = self.accelerator.reduce(figures, reduction="mean")
         self.losses.put(step, figures, self.record.parts)
         return self.losses.newest
+
+    def _accumulate_gradients(self, step: int, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        """Gradients of the mean loss over a batch, part by part; processes share them at the last.
+
+        Returns:
+            The mean loss and its terms; and real x_{t−1}, fake ones and t for the discriminator.
+        """
+        total, figures, opponents = self.settings.accumulation, [], []
+        noise = torch_generator(self.seed, "before", step, self.accelerator.process_index)
+        for number, part in enumerate(batch.parts(total), start=1):
+            alone = nullcontext() if number == total else self.accelerator.no_sync(self.model)
+            with alone:
+                outcome = self._predict(self.model, part)
+                loss, terms = outcome.loss.total, [outcome.loss.simple, outcome.loss.vb]
+                if self.adversary is not None:
+                    fake, real = self._opponents(outcome, noise)
+                    opponents.append((real, fake.detach(), outcome.batch.t))
+                    terms.append(self.adversary.generator_term(fake, outcome.batch.t))
+                    loss = loss + terms[-1]
+                self.accelerator.backward(loss / total)
+            figures.append(torch.stack([loss, *terms]).detach())
+        return torch.stack(figures).mean(dim=0), [
+            torch.cat(tensors) for tensors in zip(*opponents, strict=True)
+        ]
 
     def _note_losses(self, figures: list[float]) -> None:
         self.record.note_losses(*figures)
@@ -216,12 +233,11 @@ class Trainer:
         )
         return _Outcome(batch, x_t, output, loss)
 
-    def _opponents(self, step: int, outcome: _Outcome) -> tuple[Tensor, Tensor]:
+    def _opponents(self, outcome: _Outcome, noise: torch.Generator) -> tuple[Tensor, Tensor]:
         """x_{t−1} as the network draws it and as it is, for the discriminator."""
         x0, x_t, t = outcome.batch.x0, outcome.x_t, outcome.batch.t
         x0_hat = to_x0(self.diffusion, outcome.output, x_t, *self.schedule.factors(t))
-        generator = torch_generator(self.seed, "before", step, self.accelerator.process_index)
-        return draw_opponents(x0_hat, x_t, x0, t, self.schedule, generator)
+        return draw_opponents(x0_hat, x_t, x0, t, self.schedule, noise)
 
     def _is_due(self, every: int | None) -> bool:
         done = self.record.steps_done

@@ -32,6 +32,7 @@ class TrainingSettings(LearningRateSettings):
     max_steps: int | None = Field(None, ge=1)  # None = no limit
     max_epochs: int | None = Field(None, ge=1)  # None = no limit; the earlier of both ends it
     batch_size: int = Field(32, ge=1)  # of all processes together
+    accumulation: int = Field(1, ge=1)  # parts that a process computes it in, to save memory
     weight_decay: float = Field(0.0, ge=0)
     clip_norm: float | None = Field(None, gt=0)  # None = gradients are not clipped
     drop_rate: float = Field(0.0, ge=0, le=1)  # of conditions, for guidance
@@ -79,10 +80,11 @@ class TrainingSettings(LearningRateSettings):
                 "training.monitor or candidates: got val_loss, but the prepared set has no "
                 "validation pairs; raise split.val or take train_loss"
             )
-        if self.batch_size % processes:
+        if self.batch_size % (processes * self.accumulation):
             raise UserError(
-                f"training.batch_size: got {self.batch_size}, expected a multiple of the "
-                f"{processes} processes that train together"
+                f"training.batch_size: got {self.batch_size}, expected a multiple of "
+                f"{processes * self.accumulation}, for {processes} processes that train together "
+                f"and training.accumulation {self.accumulation}"
             )
 
     def use_threads(self) -> None:

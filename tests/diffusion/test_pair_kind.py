@@ -168,6 +168,30 @@ def test_the_discriminator_changes_what_is_learnt(tmp_path):
     )
 
 
+def test_a_batch_in_parts_is_judged_as_a_whole(tmp_path, monkeypatch):
+    settings = changed(discriminator=True)
+    total = settings.training.batch_size
+    parts = settings.training.model_copy(update={"accumulation": total})
+    settings = settings.model_copy(update={"training": parts})
+    training, learnt = trainer(tmp_path, settings), []
+    learn = training.adversary.learn
+
+    def noted(real, fake, t):
+        learnt.append((real.clone(), fake.clone(), t.clone()))
+        return learn(real, fake, t)
+
+    monkeypatch.setattr(training.adversary, "learn", noted)
+    row = training.run().record.curve[-1]
+    assert len(learnt) == training.total_steps
+    for real, fake, t in learnt:
+        assert len(real) == len(fake) == len(t) == total
+        assert len(real.unique(dim=0)) == total  # each part has noise of its own
+    named = dict(zip(training.record.columns, row, strict=True))
+    assert named["loss"] == pytest.approx(
+        named["loss_simple"] + named["loss_vb"] + named["loss_adversarial"]
+    )
+
+
 def test_pairs_are_drawn_with_their_masks(tmp_path):
     kind = PairKind(SETTINGS, None)
     painter = kind.painter(kind.build(4, (8, 8)), 3, with_object=True)

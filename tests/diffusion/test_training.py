@@ -364,11 +364,41 @@ def test_refuses_what_data_or_machine_cannot_serve(tmp_path):
     for changes in ({"monitor": "val_loss"}, {"candidates": ["val_loss"]}):
         with pytest.raises(UserError, match="no validation pairs"):
             trainer(tmp_path, with_changes(**changes), val=False)
-    with pytest.raises(UserError, match=r"batch_size: got 4, expected a multiple of the 3"):
+    with pytest.raises(UserError, match=r"batch_size: got 4, expected a multiple of 3, for 3 pro"):
         TRAINING.check_against(validation_pairs=1, processes=3)
+    with pytest.raises(UserError, match=r"multiple of 8, for 2 .* training\.accumulation 4"):
+        with_changes(accumulation=4).check_against(validation_pairs=1, processes=2)
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match=r"training\.precision: got fp16"):
             trainer(tmp_path, with_changes(precision="fp16"))
+
+
+def without_dropout(folder, **changes):
+    torch.manual_seed(0)
+    settings = NETWORK.model_copy(update={"dropout": 0.0})
+    training = trainer(folder, with_changes(max_steps=4, evaluate_every_steps=4, **changes))
+    training._prepare(build_network(settings, 3, DIFFUSION.learns_variance, (8, 8)))
+    return training
+
+
+def test_a_batch_in_parts_takes_the_same_steps(tmp_path, monkeypatch):
+    calls = []
+    predict = Trainer._predict
+
+    def noted(self, model, batch):
+        calls.append(len(batch.x0))
+        return predict(self, model, batch)
+
+    monkeypatch.setattr(Trainer, "_predict", noted)
+    whole = without_dropout(tmp_path / "whole").run()
+    assert calls[:4] == [4, 4, 4, 4]
+    calls.clear()
+    parts = without_dropout(tmp_path / "parts", accumulation=4).run()
+    assert calls[:16] == [1] * 16
+    for name, weights in whole.weights.items():
+        torch.testing.assert_close(parts.weights[name], weights, rtol=1e-3, atol=1e-5)
+    (ours,), (theirs,) = parts.record.to_json()["curve"], whole.record.to_json()["curve"]
+    assert ours == pytest.approx(theirs)
 
 
 def source(total=6, batch_size=4, drop_rate=0.2, augment=TRAINING.augment, seed=3, **changes):
