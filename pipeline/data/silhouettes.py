@@ -16,7 +16,10 @@ def threshold_silhouette(image: np.ndarray, labels: np.ndarray, threshold: int) 
         labels: uint8 H×W, 0 = background.
         threshold: 0…254.
     """
-    bright = (image.max(axis=2) > threshold) | (labels > 0)
+    red, green, blue = np.moveaxis(
+        image > threshold, 2, 0
+    )  # any() over three takes 8 times as long
+    bright = red | green | blue | (labels > 0)
     parts, total_parts = ndimage.label(bright)
     if total_parts == 0:
         return bright

@@ -107,6 +107,17 @@ def is_selected(
     return bool(wanted & set(present)) or subset.defect_free == "include"
 
 
+def possible_labels(present: Collection[str], subset: SubsetSettings) -> list[int]:
+    """The labels that `label_map` may give where regions of the categories `present` are."""
+    labels = [
+        index
+        for index, categories in enumerate(subset.classes.values(), start=1)
+        if any(category in present for category in categories)
+    ]
+    mixed = len(labels) > 1 and subset.overlap == MIX
+    return [*labels, len(subset.classes) + 1] if mixed else labels
+
+
 def label_map(
     masks: dict[str, np.ndarray], subset: SubsetSettings, size: tuple[int, int]
 ) -> np.ndarray | None:

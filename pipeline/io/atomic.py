@@ -32,12 +32,23 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with writing(path, len(data)):
         if leftovers.is_in_temporary_folder(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)  # it may be a link to another folder's file
-            path.write_bytes(data)
+            _write_new(path, data)
             return
         with replacing(path) as temporary:
             temporary.write_bytes(data)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that most likely is not there yet, in a folder that most likely is."""
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except FileExistsError:
+        path.unlink()  # it may be a link to another folder's file
+        path.write_bytes(data)
 
 
 @contextlib.contextmanager

@@ -25,10 +25,10 @@ def read_image(path: Path) -> np.ndarray:
         return np.array(image.convert("RGB"))
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 H×W×3 array as PNG."""
+def write_image(path: Path, image: np.ndarray) -> str:
+    """Write a uint8 H×W×3 array as PNG; returns the file's SHA-256, as `sha256_of`."""
     assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, image.shape
-    _write_png(path, Image.fromarray(image))
+    return _write_png(path, Image.fromarray(image))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -43,14 +43,18 @@ def read_mask(path: Path) -> np.ndarray:
         return np.array(image)
 
 
-def write_mask(path: Path, labels: np.ndarray, colours: list[tuple[int, int, int]]) -> None:
-    """Write uint8 H×W class indices as a palette PNG, class *c* shown in `colours[c]`."""
+def write_mask(path: Path, labels: np.ndarray, colours: list[tuple[int, int, int]]) -> str:
+    """Write uint8 H×W class indices as a palette PNG, class *c* shown in `colours[c]`.
+
+    Returns:
+        The file's SHA-256, as `sha256_of`.
+    """
     assert labels.dtype == np.uint8 and labels.ndim == 2, (labels.dtype, labels.shape)
     assert labels.max(initial=0) < len(colours), (labels.max(), len(colours))
     height, width = labels.shape
     image = Image.frombytes("P", (width, height), labels.tobytes())
     image.putpalette([channel for colour in colours for channel in colour])
-    _write_png(path, image)
+    return _write_png(path, image)
 
 
 def read_silhouette(path: Path) -> np.ndarray:
@@ -82,7 +86,9 @@ def _open(path: Path) -> Image.Image:
         raise UserError(f"{path}: cannot be read as an image: {error}") from None
 
 
-def _write_png(path: Path, image: Image.Image) -> None:
+def _write_png(path: Path, image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=6)
-    write_bytes(path, buffer.getvalue())
+    content = buffer.getvalue()
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()

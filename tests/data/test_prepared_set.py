@@ -180,7 +180,7 @@ def test_same_parameters_give_the_same_bytes(lemons, tmp_path, monkeypatch):
 
 
 def test_without_processes_one_core_does_the_work(lemons, tmp_path, monkeypatch, capsys):
-    def refuse(_workers):
+    def refuse(_workers, **_more):
         raise OSError("no semaphores")
 
     monkeypatch.setattr("pipeline.data.prepare._MIN_PHOTOS_FOR_PROCESSES", 1)
