@@ -16,9 +16,8 @@ def threshold_silhouette(image: np.ndarray, labels: np.ndarray, threshold: int) 
         labels: uint8 H×W, 0 = background.
         threshold: 0…254.
     """
-    red, green, blue = np.moveaxis(
-        image > threshold, 2, 0
-    )  # any() over three takes 8 times as long
+    # channel by channel: `any` or `max` over an axis of three takes eight times as long
+    red, green, blue = np.moveaxis(image > threshold, 2, 0)
     bright = red | green | blue | (labels > 0)
     parts, total_parts = ndimage.label(bright)
     if total_parts == 0:
