@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=PARAMS_FILE)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--plain-rounds", type=int, default=3, help="with whole plain samples")
+    parser.add_argument(
+        "--plain-rounds", type=int, default=3, help="with whole plain samples; 0 = leave them out"
+    )
     parser.add_argument("--plain-steps", type=int, default=1000)
     parser.add_argument("--out", type=Path, help="folder for CSV and pages")
     arguments = parser.parse_args()
@@ -53,13 +55,23 @@ def main() -> None:
     condition = round_objects(arguments.batch, size).to(device)
     network = randomise(kind.build(condition.shape[1], size)).eval().to(device)
     x = torch.randn(arguments.batch, 3, *size, generator=torch_generator(0, "x")).to(device)
-    table = evaluations(network, full_size(kind, condition), x, condition, arguments.rounds)
+    settings = section(SamplingSettings, "sampling", read_params(arguments.params))
+    table = evaluations(
+        network,
+        full_size(kind, condition),
+        x,
+        condition,
+        arguments.rounds,
+        settings.precision,
+    )
     notes = (
         f"Guided network evaluations of {arguments.batch} images of {size[0]}×{size[1]} px. The "
-        "ratio tells how many times as fast the first row is; rounds in turn, median and extremes."
+        "ratio tells how many times as fast the first row is; rounds in turn, median and extremes. "
+        f"The precision of the parameters is {settings.precision} on this machine."
     )
     write_table(arguments.out, "evaluations", table, notes)
-    settings = section(SamplingSettings, "sampling", read_params(arguments.params))
+    if arguments.plain_rounds == 0:
+        return
     contenders = [
         Contender(
             f"Lemonade, {settings.sampler} {settings.steps}, {settings.precision}",
@@ -97,44 +109,64 @@ def full_size(kind: SdmKind, condition: Tensor) -> nn.Module:
 
 @torch.no_grad()
 def evaluations(
-    network: nn.Module, full: nn.Module, x: Tensor, condition: Tensor, rounds: int
+    network: nn.Module, full: nn.Module, x: Tensor, condition: Tensor, rounds: int, precision: str
 ) -> pd.DataFrame:
-    """Seconds of a guided evaluation by network and by how it is done."""
+    """Seconds of a guided evaluation by network and by how it is done.
+
+    `precision` is the faster one here; the other has one row. The peers are measured as they are
+    used (fp32, two passes) and at their best.
+    """
     weights = total_weights(network)
-    levels = len(network.config.multipliers)
-    others = peers(condition.shape[1], levels, weights)
-    times = torch.full((len(x),), 500, device=x.device)
+    others = peers(condition.shape[1], len(network.config.multipliers), weights)
+    plain_way, batched = ("two passes", False), ("one batch", True)
     contenders = []
 
-    def add(name: str, model: nn.Module, precision: str, tricks: bool) -> None:
-        model = model.eval().to(x.device)
-        layout = torch.channels_last if tricks else torch.contiguous_format
-        model, image = model.to(memory_format=layout), x.contiguous(memory_format=layout)
-        guided = GuidedNetwork(model, condition, GUIDANCE) if tricks else None
+    def add(name: str, model: nn.Module, precision: str, way: tuple[str, bool], last: bool) -> None:
+        described = f"{name}, {way[0]}, {precision}" + (", channels last" if last else "")
+        contender = _evaluation(described, model, x, condition, precision, way[1], last)
+        contenders.append(contender)
 
-        def work() -> Tensor:
-            model.to(memory_format=layout)  # several contenders share the network
-            with torch.autocast(x.device.type, torch.bfloat16, precision == "bf16"):
-                if guided is not None:
-                    return guided.predict(image, times, 1.0)[0]
-                return two_passes(model, image, times, condition)
-
-        work()  # what is computed once is not counted
-        with FlopCounterMode(display=False) as counter:
-            work()
-        flops = counter.get_total_flops()
-        remark = f"{total_weights(model) / 1e6:.2f} M weights, {flops / 1e9:.1f} Gflop"
-        contenders.append(Contender(name, work, len(x), remark))
-
-    add("Lemonade, bf16", network, "bf16", tricks=True)
-    add("Lemonade, fp32", network, "fp32", tricks=True)
-    add("the same network, two passes, fp32", network, "fp32", tricks=False)
-    add("Lemonade without unshuffle, bf16", full, "bf16", tricks=True)
-    add("Lemonade without unshuffle, fp32", full, "fp32", tricks=True)
+    add("Lemonade", network, precision, batched, True)
+    add("Lemonade", network, "fp32" if precision == "bf16" else "bf16", batched, True)
+    add("the same network", network, "fp32", plain_way, False)
+    add("Lemonade without unshuffle", full, precision, batched, True)
     for name, model in others.items():
-        add(f"{name}, two passes, fp32", model, "fp32", tricks=False)
-        add(f"{name}, one batch, bf16, channels last", model, "bf16", tricks=True)
+        add(name, model, "fp32", plain_way, False)
+        add(name, model, precision, batched, True)
+        if precision == "fp32":  # where channels last may be the slower layout
+            add(name, model, precision, batched, False)
     return summarise(contenders, time_in_turn(contenders, rounds), "images")
+
+
+def _evaluation(
+    name: str,
+    model: nn.Module,
+    x: Tensor,
+    condition: Tensor,
+    precision: str,
+    in_one_batch: bool,
+    channels_last: bool,
+) -> Contender:
+    """Lemonade's way to guide (in one batch, what can be kept is kept), or the textbooks'."""
+    times = torch.full((len(x),), 500, device=x.device)
+    model = model.eval().to(x.device)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    image = x.contiguous(memory_format=layout)
+    guided = GuidedNetwork(model, condition, GUIDANCE) if in_one_batch else None
+
+    def work() -> Tensor:
+        model.to(memory_format=layout)  # several contenders share the network
+        with torch.autocast(x.device.type, torch.bfloat16, precision == "bf16"):
+            if guided is not None:
+                return guided.predict(image, times, 1.0)[0]
+            return two_passes(model, image, times, condition)
+
+    work()  # what is computed once is not counted
+    with FlopCounterMode(display=False) as counter:
+        work()
+    flops = counter.get_total_flops()
+    remark = f"{total_weights(model) / 1e6:.2f} M weights, {flops / 1e9:.1f} Gflop"
+    return Contender(name, work, len(x), remark)
 
 
 def two_passes(network: nn.Module, x: Tensor, times: Tensor, condition: Tensor) -> Tensor:

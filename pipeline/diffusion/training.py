@@ -21,6 +21,7 @@ from pipeline.diffusion.extras import NO_EXTRAS, Extras
 from pipeline.diffusion.losses import Loss, training_loss
 from pipeline.diffusion.schedules import DiffusionSettings, Schedule, add_noise, make_betas, to_x0
 from pipeline.diffusion.training_settings import COLOUR_DIVERGENCE, TrainingSettings
+from pipeline.io.allocation import keep_freed_memory
 from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.seeding import derive_seed, torch_generator
@@ -83,6 +84,7 @@ class Trainer:
             UserError: settings that this machine or these data cannot serve.
         """
         settings.use_threads()
+        keep_freed_memory()
         precision = "no" if settings.precision == "fp32" else settings.precision
         if precision == "fp16" and not torch.cuda.is_available():
             raise UserError("training.precision: got fp16, expected bf16 or fp32 without a GPU")

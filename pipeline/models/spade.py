@@ -91,8 +91,9 @@ class SpadeNorm(nn.Module):
 
         They depend on neither the image nor the timestep, so one mask's need computing once.
         """
-        resized = functional.interpolate(condition, size=size, mode="nearest")  # N×K×h×w
-        hidden = functional.relu(self.shared(resized))  # N×hidden×h×w
+        if condition.shape[-2:] != size:
+            condition = functional.interpolate(condition, size=size, mode="nearest")  # N×K×h×w
+        hidden = functional.relu(self.shared(condition))  # N×hidden×h×w
         return self.gamma(hidden), self.beta(hidden)
 
     def forward(self, features: Tensor, condition: Tensor | KeptCondition) -> Tensor:
