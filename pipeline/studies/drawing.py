@@ -63,7 +63,7 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
         width, height = PANEL_IN
         if _are_words(places):
             width = max(width, PLACE_IN * len(places))
-        rows = -(-(len(looks) + 1) // 3)
+        rows = -(-(len(looks) + 1) // _columns(looks))
         size = (max(width * len(architectures), 5.0), height + LEGEND_IN * rows)
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(architectures), sharey=True, squeeze=False)[0]
@@ -97,7 +97,7 @@ def draw_quality(quality: pd.DataFrame, axes: list[str], settings: FigureSetting
         width, height = PANEL_IN
         if _are_words(places):
             width = max(width, PLACE_IN * len(places))
-        rows = -(-(len(looks) + 1) // 3)
+        rows = -(-(len(looks) + 1) // _columns(looks))
         size = (max(width * len(names), 5.0), height + LEGEND_IN * rows)
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(1, len(names), squeeze=False)[0]
@@ -124,7 +124,14 @@ def _tell_apart(
     ]
     if len(handles) > 2:
         title = ", ".join(series)
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, title=title)
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=_columns(looks), title=title
+        )
+
+
+def _columns(looks: dict[tuple, tuple[str, str]]) -> int:
+    """Of the legend, which also names the dashed line: three, or all four in one row."""
+    return 4 if len(looks) == 3 else 3
 
 
 def _as_png(figure: Figure) -> bytes:
@@ -219,19 +226,28 @@ def _label_places(
             panel.set_xticks(list(places.values()), list(map(str, places)))
             panel.minorticks_off()
         return
-    labels = {
-        name: textwrap.fill(str(name), LABEL_SIGNS, break_long_words=False) for name in places
-    }
+    labels = {name: _wrapped(str(name)) for name in places}
     if settings.x == MIX:
+        # as `real all`, `synthetic 100`: its words have spaces to wrap at
+        labels = {name: "\n".join(map(_wrapped, _parts(str(name)))) for name in places}
         size = ["real", "synthetic", "also"]
         for mix, rows in arms.drop_duplicates([MIX, *size]).groupby(MIX):
-            # a mix whose size differs between the cells keeps its name
+            # a mix whose size differs between the cells is told by its name
             if len(rows) == 1:
                 real, synthetic, also = rows[size].iloc[0]
-                lines = [f"#R {real}", f"#S {synthetic}", textwrap.fill(also, LABEL_SIGNS)]
+                lines = [f"#R {real}", f"#S {synthetic}", _wrapped(also)]
                 labels[mix] = "\n".join(filter(None, lines))
     panel.set_xticks(list(places.values()), list(labels.values()))
     panel.set_xlim(min(places.values()) - 0.5, max(places.values()) + 0.5)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, LABEL_SIGNS, break_long_words=False)
+
+
+def _parts(mix: str) -> list[str]:
+    """`real_all-synthetic_100` as `real all` and `synthetic 100`."""
+    return mix.replace("_", " ").split("-")
 
 
 def _are_words(places: dict[Hashable, float]) -> bool:

@@ -14,6 +14,7 @@ FIGURES = {
     "defect_iou": "defect IoU",
     "dice": "Dice",
     "iou": "IoU",
+    "iou_imagewise": "IoU, imagewise",
     "dice_finetuned": "Dice, finetuned",
     "iou_finetuned": "IoU, finetuned",
     "kid": "KID",

@@ -39,7 +39,7 @@ def write_page(
         f"# {study.title}",
         study.question.strip() + (f" After {study.repeats.strip()}." if study.repeats else ""),
         "## Verdict",
-        verdict(table, axes, study.figure.y, study.folds, over_groups),
+        verdict(table, axes, study.figure.y, study.folds, over_groups, study.figure.difference),
         f"![{figure_name(study.figure.y)}]({name}.png)",
     ]
     parts += TABLES[study.columns](study, table)
@@ -79,15 +79,14 @@ def _by_architecture(study: StudySettings, table: pd.DataFrame) -> list[str]:
 
 def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:
     """A table an architecture."""
-    parts = []
+    parts, spread = [], " ± their standard deviation" if table["seeds"].max() > 1 else ""
     for architecture, rows in table.groupby("architecture", sort=False):
         shown = figures_table(rows, list(study.axes), list(study.collect))
         parts += [f"## {architecture_name(str(architecture))}", shown]
     return [
         *parts,
         "#R, #S: real and synthetic pairs trained on; "
-        f"{_over(study, table)} ± their standard deviation. Bold: the highest of the column, "
-        "baselines left out.",
+        f"{_over(study, table)}{spread}. Bold: the highest of the column, baselines left out.",
     ]
 
 

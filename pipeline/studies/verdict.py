@@ -6,8 +6,13 @@ from pipeline.statistics.verdicts import BETTER, CONFIDENCE, UNTOLD, WORSE
 from pipeline.studies.naming import architecture_name, counted, figure_name, size_of
 from pipeline.studies.results import is_judged
 
+SIZE = ["real", "synthetic", "also"]
 SEEDS = "allows for other seeds of the training, not for other test photos"
 GROUPS_AND_SEEDS = "allows for other test groups and other seeds of the training"
+ONE_SEED = (
+    "One seed tells nothing of others, so that no mix is called better or worse; from two on there "
+    "are intervals."
+)
 FOLDS = (
     " Every test group is one of the data set's, tested by the one of {folds} folds that did not "
     "train on it; groups are drawn from all folds."
@@ -20,6 +25,7 @@ def verdict(
     figure: str,
     folds: int | None = None,
     over_groups: bool = False,
+    difference: bool = False,
 ) -> str:
     """A paragraph and a list, as Markdown: the best mix of each architecture, each axis's effect.
 
@@ -29,6 +35,8 @@ def verdict(
         figure: the figure judged by, such as `defect_iou`.
         folds: group folds that the figures are of; None = one split.
         over_groups: whether intervals allow for other test groups as well as for other seeds.
+        difference: whether the values of an axis are held to each other by what each gained over
+            its own baseline, as their baselines differ.
     """
     arms = table[is_judged(table)]
     lines = [
@@ -36,16 +44,22 @@ def verdict(
         for architecture, rows in arms.groupby("architecture", sort=False)
     ]
     for axis, values in axes.items():
-        lines += [_against(arms, axis, values[0], other, axes, figure) for other in values[1:]]
+        pairs = [(values[0], other) for other in values[1:]]
+        lines += [_against(arms, axis, pair, axes, figure, difference) for pair in pairs]
     words = arms[f"{figure}_verdict"].tolist()
     scope = GROUPS_AND_SEEDS if over_groups else SEEDS
     of_folds = FOLDS.format(folds=folds) if folds and over_groups else ""
-    summary = (
-        f"In {figure_name(figure)}, {_counted(words)} (mixes against their own baselines, "
-        "each architecture by itself). A mix is called better or worse where the interval of its "
+    called = (
+        "A mix is called better or worse where the interval of its "
         f"difference leaves out zero. The interval {scope}. It is widened for the number of "
         "comparisons, so that all those of an architecture hold the truth in "
         f"{CONFIDENCE:.0%} of experiments.{of_folds}"
+    )
+    if (arms["seeds"] == 1).all():
+        called = ONE_SEED
+    summary = (
+        f"In {figure_name(figure)}, {_counted(words)} (mixes against their own baselines, "
+        f"each architecture by itself). {called}"
     )
     return "\n".join([summary, "", *(f"- {line}" for line in lines if line)])
 
@@ -88,18 +102,27 @@ def _counted(words: list[str]) -> str:
 
 
 def _against(
-    arms: pd.DataFrame, axis: str, first: str, other: str, axes: dict[str, list[str]], figure: str
+    arms: pd.DataFrame,
+    axis: str,
+    names: tuple[str, str],
+    axes: dict[str, list[str]],
+    figure: str,
+    difference: bool,
 ) -> str:
-    """What `other` changed against `first`, all else equal."""
-    same = ["architecture", "mix", "real", "synthetic", "also"]
-    same += [name for name in axes if name != axis]
-    left, right = (arms[arms[axis] == label] for label in (first, other))
+    """What the second of two values changed against the first: in mixes of one size, if any are."""
+    same = ["architecture", "mix", *(name for name in axes if name != axis)]
+    left, right = (arms[arms[axis] == name] for name in names)
     pairs = right.merge(left, on=same, suffixes=("", "_first"))
     if pairs.empty:
         return ""
-    change = pairs[figure] - pairs[f"{figure}_first"]
+    alike = (pairs[SIZE] == pairs[[f"{name}_first" for name in SIZE]].to_numpy()).all(axis=1)
+    if alike.any() and not difference:
+        pairs, alike = pairs[alike], alike[alike]
+    column = f"{figure}_difference" if difference else figure
+    change = pairs[column] - pairs[f"{column}_first"]
+    what = figure_name(figure) + (" above the baseline's" if difference else "")
     return (
-        f"{axis.capitalize()} {other} against {first}, all else equal: {change.mean():+.3f} in "
-        f"{figure_name(figure)} on average, higher in {int((change > 0).sum())} of {len(change)} "
-        "comparisons."
+        f"{axis.capitalize()} {names[1]} against {names[0]}, "
+        f"{'all else equal' if alike.all() else 'mix by mix'}: {change.mean():+.3f} in {what} on "
+        f"average, higher in {int((change > 0).sum())} of {counted(len(change), 'comparisons')}."
     )

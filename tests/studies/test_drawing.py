@@ -64,6 +64,23 @@ def test_arms_are_labelled(table, study, drawn):
     assert ticks == ["#R 8\n#S 8", "#R 2\n#S 0\n16 repeated,\naugmented"]
 
 
+def test_a_mix_of_many_sizes_is_told_by_its_name_in_lines(table, study, drawn):
+    table.loc[table["mix"] == "both", "mix"] = "real_all-synthetic_equal"
+    table.loc[table["masks"] == "real", "real"] += 1
+    draw(table, list(study.axes), study.figure)
+    ticks = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    assert ticks == ["real all\nsynthetic\nequal", "few"]
+
+
+def test_a_legend_of_four_has_one_row(runs, drawn):
+    several = runs.assign(method=runs["masks"] + runs["filter"]).query("method != 'realnone'")
+    table = compare(several.drop(columns=["masks", "filter"]), ["method"], ["miou"])
+    draw(table, ["method"], FigureSettings(y="miou"))
+    assert len(legend_of(drawn[0])) == 4
+    heights = [entry.get_window_extent().y0 for entry in drawn[0].legends[0].texts]
+    assert max(heights) - min(heights) < 3  # of letters below the line
+
+
 def test_differences_stand_above_one_line(table, study, drawn):
     """Cells with baselines of their own: a line each could not be told apart."""
     settings = study.figure.model_copy(update={"difference": True})

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.studies import page
 from pipeline.studies.page import figures_table, results_table, write_page
+from pipeline.studies.results import compare
 
 
 def rows_of(markdown: str) -> list[list[str]]:
@@ -105,6 +106,13 @@ def test_columns_are_a_choice_of_the_study(table, study, cells):
     assert text.index("## FPN") < text.index("## U-Net++")
     assert text.count("| masks | filter | #R | #S | defect IoU | mIoU |") == 2
     assert "Diff. [%]" not in text
+
+
+def test_one_seed_has_no_deviation(runs, study, cells):
+    table = compare(runs[runs["seed"] == 0], list(study.axes), list(study.collect))
+    chosen = study.model_copy(update={"columns": "figures"})
+    text = write_page(chosen, "masks", ["make"], {cell.name: cell for cell in cells}, table)
+    assert "means over 1 seed. Bold" in text
 
 
 def test_maps_keep_their_order():

@@ -28,6 +28,30 @@ def test_says_which_gained_most_and_what_each_axis_changed(table, study):
     assert filtered.startswith("- Filter best half against none, all else equal: +0.010")
 
 
+def test_mixes_of_other_sizes_are_held_to_each_other_if_there_are_no_more(table, study):
+    sizes = table.assign(synthetic=table["synthetic"] + (table["masks"] == "augmented"))
+    *_, masks, filtered = words(sizes, study)
+    assert masks.startswith("- Masks augmented against real, mix by mix: +0.005 in defect IoU on")
+    assert filtered.startswith("- Filter best half against none, all else equal: +0.010")
+    few = table["synthetic"] + ((table["masks"] == "augmented") & (table["mix"] == "few"))
+    *_, masks, _ = words(table.assign(synthetic=few), study)
+    # without `few`, which never changes
+    assert masks.startswith("- Masks augmented against real, all else equal: +0.010 in defect IoU")
+    assert masks.endswith("higher in 4 of 4 comparisons.")
+
+
+def test_what_has_a_baseline_of_its_own_is_held_to_it(runs, study):
+    """Photos that are easier by 0.2 say nothing of the masks drawn for them."""
+    easier = runs.assign(defect_iou=runs["defect_iou"] + 0.2 * (runs["masks"] == "augmented"))
+    table = compare(easier, list(study.axes), ["defect_iou"])
+    *_, masks, _ = words(table, study)
+    assert masks.startswith("- Masks augmented against real, all else equal: +0.205 in defect IoU")
+    *_, masks, _ = words(table, study, difference=True)
+    assert masks.startswith(
+        "- Masks augmented against real, all else equal: +0.005 in defect IoU above the baseline's"
+    )
+
+
 def test_folds_are_named(table, study):
     paragraph, *_ = words(table, study, folds=5, over_groups=True)
     assert paragraph.endswith(
@@ -50,4 +74,5 @@ def test_one_seed_tells_nothing(runs, study):
     table = compare(runs[runs["seed"] == 0], list(study.axes), ["defect_iou"])
     paragraph, _, fpn, *_ = words(table, study)
     assert "16 cannot be told" in paragraph
+    assert paragraph.endswith("no mix is called better or worse; from two on there are intervals.")
     assert fpn.endswith("over 1 seed, which tells nothing of others: cannot be told).")
