@@ -11,6 +11,7 @@ from pipeline.data.augmentation import GeometricSettings
 from pipeline.io.params import Settings
 from pipeline.models.autoencoder import AutoencoderNetworkSettings
 from pipeline.models.label_codes import CodeName
+from pipeline.models.sizes import Channels
 from pipeline.training.learning_rate import LearningRateSettings
 from pipeline.training.precision import Precision
 
@@ -27,8 +28,8 @@ class AdversarialSettings(Settings):
 
     weight: float = Field(0.75, ge=0)  # 0 = none
     start_step: int = Field(0, ge=0)
-    width: int = Field(64, ge=1)
-    layers: int = Field(3, ge=1)  # that halve the resolution
+    width: Channels = 64
+    layers: int = Field(3, ge=1, le=16)  # that halve the resolution
 
 
 class PhotoLossSettings(LatentLossSettings):

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.data.problems import FaultError, Problem, UnusableError
 
 PARTS = ("images", "annotations", "categories")
+_LONGEST_NAME = 200  # of a category, in characters
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def load_coco(path: Path) -> CocoFile:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
+        if not path.is_file():  # of a pipe or device the reading would never end
+            raise FileNotFoundError
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         expected = "the JSON file's path relative to dataset.path"
@@ -104,6 +107,10 @@ def _take_categories(file: CocoFile, entries: list[dict]) -> None:
         if not isinstance(key, int) or not isinstance(name, str) or not name:
             got = f"id {key!r}, name {name!r}"
             file.blame(where, got, "a whole number and a name", "mend the entry", None)
+        elif len(name) > _LONGEST_NAME:
+            got = f"{len(name)} characters"
+            told = (f"at most {_LONGEST_NAME}", "give the category a name that fits in a table")
+            file.blame(f"{where}.name", got, *told, None)
         elif file.names.setdefault(key, name) != name:
             clashing.add(key)
             got = f"{key}, which is {file.names[key]} and {name}"

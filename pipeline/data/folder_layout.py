@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pipeline.data.folder_settings import FolderSettings
-from pipeline.data.problems import Problem, is_utf8
+from pipeline.data.problems import FaultError, Problem, is_utf8
 from pipeline.io.errors import UserError
 
 # What stands for {stem} and {name} while a mask's path is turned round; no file name has them.
@@ -45,9 +45,10 @@ def find_layout(root: Path, settings: FolderSettings) -> Layout:
 
 
 def _names(root: Path, settings: FolderSettings) -> tuple[list[str], list[Problem]]:
-    """The files that match `images`, and those of them whose name no table can hold."""
+    """The photos that match `images`, and what matches without being one that can be listed."""
     try:
-        found = [path.relative_to(root) for path in root.glob(settings.images) if path.is_file()]
+        # all but folders: a link whose target is gone was a photo, too
+        found = [path.relative_to(root) for path in root.glob(settings.images) if not path.is_dir()]
     except (ValueError, NotImplementedError) as error:
         raise UserError(f"dataset.folders.images: got {settings.images!r}: {error}") from None
     sources = sorted(path.as_posix() for path in found if not path.name.startswith("."))
@@ -57,10 +58,19 @@ def _names(root: Path, settings: FolderSettings) -> tuple[list[str], list[Proble
             f"dataset.folders.images: {settings.images!r} matches no file in {root}, "
             f"which holds: {', '.join(there) or 'nothing'}"
         )
-    good = [source for source in sources if is_utf8(source)]
-    told = ("name", "bytes that are no UTF-8", "a name in UTF-8", "rename the file")
-    bad = [source for source in sources if not is_utf8(source)]
-    return good, [Problem(f"{root / source}", *told, photo=source) for source in bad]
+    faults = {source: _fault_of_file(root, source) for source in sources}
+    good = [source for source, fault in faults.items() if fault is None]
+    return good, [fault.at(root / source, source) for source, fault in faults.items() if fault]
+
+
+def _fault_of_file(root: Path, source: str) -> FaultError | None:
+    if not is_utf8(source):
+        got = "bytes that are no UTF-8"
+        return FaultError("name", got, "a name in UTF-8", "rename the file")
+    if not (root / source).is_file():
+        got = "a link to nothing, a pipe or a device"
+        return FaultError("file", got, "a photo", "fetch the link's target, or remove it")
+    return None
 
 
 def _mask_path(source: str, settings: FolderSettings) -> str:
@@ -94,6 +104,8 @@ def _lost_masks(root: Path, masks: dict[str, str], settings: FolderSettings) -> 
     for folder in sorted({PurePosixPath(source).parent for source in masks}):
         there = defaultdict(set)
         for path in (root / folder).iterdir():
+            if path.is_dir():
+                continue
             place = path.relative_to(root).as_posix()
             there[_STEM + path.stem].add(place)
             there[_NAME + path.name].add(place)

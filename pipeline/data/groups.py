@@ -61,6 +61,8 @@ def _read(path: Path) -> tuple[dict[str, dict[str, int]], list[Problem]]:
     listed: dict[str, dict[str, int]] = defaultdict(dict)
     problems = []
     try:
+        if not path.is_file():  # of a pipe or device the reading would never end
+            raise FileNotFoundError
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if not {"image", "group"} <= set(rows.fieldnames or ()):

@@ -17,6 +17,7 @@ from pipeline.data.pairs import Pairs, load_pairs
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import ClassInfo
+from pipeline.io.outs import written_by
 from pipeline.io.params import parse
 
 COLUMNS = [
@@ -43,19 +44,20 @@ class Mix:
 
 def read_mix(folder: Path) -> Mix:
     """A mix as `composition.write_mix` left it; its name is the folder's."""
-    try:
+    stage = f"compose-mixes@{folder.name}"
+    with written_by(stage, folder / SUMMARY):
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        augmentation = summary["augmentation"]
+        classes = [
+            ClassInfo(item["index"], item["name"], tuple(item["colour"]))
+            for item in summary["classes"]
+        ]
+    with written_by(stage, folder / MANIFEST):
         rows = pd.read_parquet(folder / MANIFEST)
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: not found; run compose-mixes@{folder.name}") from None
-    augmentation = summary["augmentation"]
     return Mix(
         name=folder.name,
         rows=rows,
-        classes=[
-            ClassInfo(item["index"], item["name"], tuple(item["colour"]))
-            for item in summary["classes"]
-        ],
+        classes=classes,
         augmentation=augmentation and parse(AugmentationSettings, SUMMARY, augmentation),
         sha256=[sha256_of(folder / name) for name in (MANIFEST, SUMMARY)],
     )

@@ -6,6 +6,7 @@ unturned photo is turned with it.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from pipeline.data.problems import FaultError
 
+# Of large photos and odd tags Pillow warns by lines of its own; what matters is an error here.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 # Only these are opened: some of Pillow's other readers start programs (EPS: Ghostscript) or have
 # seen little use. The content decides and not the name's ending.
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000")

@@ -16,9 +16,11 @@ import pandas as pd
 
 from pipeline.io.atomic import write_text
 from pipeline.io.errors import UserError
+from pipeline.io.one_line import one_line
 
 LIST_FILE = "problems.csv"
 _TOTAL_SHOWN = 20
+_LONGEST_TEXT = 4096  # as the longest path of Linux
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,18 @@ class Problem:
     photo: str = ""
 
     def __post_init__(self) -> None:
-        """Escape what is no UTF-8, as a file name may hold it: every text can be written."""
+        """Escape what is no UTF-8, as a file name may hold it: every text can be written.
+
+        What is longer than any path is cut: it is no file's name.
+        """
         for name, text in asdict(self).items():
-            escaped = text.encode("utf-8", "backslashreplace").decode("utf-8")
+            escaped = text[:_LONGEST_TEXT].encode("utf-8", "backslashreplace").decode("utf-8")
             object.__setattr__(self, name, escaped)
 
     def __str__(self) -> str:
         """The fault as one line."""
-        return f"{self.file}: {self.field}: got {self.got}, expected {self.expected}; {self.remedy}"
+        texts = {name: one_line(text) for name, text in asdict(self).items()}
+        return "{file}: {field}: got {got}, expected {expected}; {remedy}".format_map(texts)
 
 
 def is_utf8(text: str) -> bool:

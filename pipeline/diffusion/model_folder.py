@@ -162,7 +162,7 @@ def load_network(kind: type[ModelMixin], folder: Path, checkpoint: str) -> Model
             folder / checkpoint, local_files_only=True, use_safetensors=True
         )
         return network.eval()
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: config.json lacks a size
         raise UserError(f"{folder / checkpoint}: cannot be loaded: {error}") from None
 
 

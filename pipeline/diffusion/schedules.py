@@ -30,7 +30,7 @@ MAX_BETA = 0.999  # Nichol & Dhariwal: keeps the cosine schedule's last steps fr
 class DiffusionSettings(Settings):
     """The diffusion process and its loss; the defaults are those of Wang et al. 2022 (SDM)."""
 
-    timesteps: int = Field(1000, ge=2)
+    timesteps: int = Field(1000, ge=2, le=100_000)
     schedule: Literal["linear", "scaled_linear", "cosine"] = "linear"
     prediction: Literal["epsilon", "v", "x0", "x0_skip"] = "epsilon"
     skip_deviation: float = Field(0.05, gt=0)  # d above; x0_skip only

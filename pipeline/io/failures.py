@@ -76,14 +76,14 @@ def explain(error: Exception, lower: str = "") -> str | None:
 def _refusal(code: int, path: Path | None, needed_bytes: int | None = None) -> str:
     happened, remedy = REFUSALS[code]
     figures = []
-    if code in FULL:
+    if code in FULL and path is not None:
         if needed_bytes is not None:
             figures.append(f"{_size(needed_bytes)} needed")
-        free = _free_bytes(path or Path.cwd())
+        free = _free_bytes(path)
         if free is not None:
             figures.append(f"{_size(free)} free")
     noted = f" ({', '.join(figures)})" if figures else ""
-    return f"{path or Path.cwd()}: {happened}{noted}; {remedy}"
+    return f"{path or 'what is printed, or a file without name'}: {happened}{noted}; {remedy}"
 
 
 def _code(error: Exception) -> int | None:

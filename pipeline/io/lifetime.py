@@ -7,12 +7,14 @@ one when the process ends takes a second, for memory that the system takes back 
 """
 
 import atexit
+import contextlib
 import gc
 import os
 import sys
 import threading
 from typing import NoReturn
 
+UNTOLD = 120  # exit code of Python, too, where what was printed could not be written
 _leaves_at_once = False
 
 
@@ -45,6 +47,17 @@ def end(code: int) -> NoReturn:
         sys.exit(code)
     threading._shutdown()  # what the interpreter does before it takes itself apart
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os._exit(code if _flush() else code or UNTOLD)
+
+
+def _flush() -> bool:
+    """Whether all that was printed has arrived; what was closed from the start expects nothing."""
+    arrived = True
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError) as error:  # ValueError: closed meanwhile
+            arrived = False
+            with contextlib.suppress(OSError):
+                os.write(2, f"error: {stream.name}: {error}\n".encode())
+    return arrived

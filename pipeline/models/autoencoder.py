@@ -12,7 +12,7 @@ For small budgets the input may be pixel-unshuffled (Shi et al. 2016): the netwo
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from diffusers import AutoencoderKL, VQModel
@@ -27,6 +27,7 @@ from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 from pipeline.io.unused import UNUSED_FILE
 from pipeline.models.label_codes import CodeName, LabelCode
+from pipeline.models.sizes import Blocks, Channels, Multiplier, Unshuffle, Width
 
 Network = VQModel | AutoencoderKL
 
@@ -39,15 +40,15 @@ class AutoencoderNetworkSettings(Settings):
     """Size and shape of an autoencoder; the defaults are LDM's VQ-f4."""
 
     kind: Literal["vq", "kl"] = "vq"
-    width: int = Field(128, ge=4)
+    width: Width = 128
     # one a level; each but the first halves the resolution
-    multipliers: list[Annotated[float, Field(gt=0)]] = Field([1, 2, 4], min_length=1)
-    blocks: int = Field(2, ge=1)  # residual blocks a level; the decoder has one more
+    multipliers: list[Multiplier] = Field([1, 2, 4], min_length=1)
+    blocks: Blocks = 2  # the decoder has one more
     attention: bool = True  # in the middle
-    latent_channels: int = Field(3, ge=1)
-    codebook_size: int = Field(8192, ge=2)  # vq: entries
+    latent_channels: Channels = 3
+    codebook_size: int = Field(8192, ge=2, le=2**20)  # vq: entries
     groups: int = Field(32, ge=1)  # of the group normalisation, fewer if they do not divide
-    unshuffle: int = Field(1, ge=1)  # n: n×n pixels become channels at the input
+    unshuffle: Unshuffle = 1
 
     @property
     def channels(self) -> list[int]:
@@ -296,7 +297,7 @@ def _load_parts(folder: Path, description: _Description) -> tuple[Autoencoder, T
         network = NETWORKS[description.kind].from_pretrained(
             folder, local_files_only=True, use_safetensors=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{folder}: the autoencoder cannot be loaded: {error}") from None
     autoencoder = Autoencoder(network, description.unshuffle)
     return autoencoder, torch.tensor(description.mean), torch.tensor(description.std)

@@ -14,12 +14,13 @@ from diffusers import ConfigMixin, ModelMixin, UNet2DModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
+from pipeline.models.sizes import Blocks, Channels, Multiplier, Unshuffle, Width
 from pipeline.models.spade import EPSILON
 
 
@@ -30,23 +31,16 @@ class ConcatNetworkSettings(Settings):
     attention in the middle only.
     """
 
-    width: int = Field(128, ge=4)
-    multipliers: list[float] = Field([1, 4, 8], min_length=1)
-    blocks: int = Field(2, ge=1)
+    width: Width = 128
+    multipliers: list[Multiplier] = Field([1, 4, 8], min_length=1)
+    blocks: Blocks = 2
     attention: list[int] = Field([])
     head_channels: int = Field(128, ge=1)
     groups: int = Field(32, ge=1)
     scale_shift: bool = False  # the time embedding scales and shifts instead of being added
-    condition_channels: int = Field(3, ge=1)
-    unshuffle: int = Field(1, ge=1)
+    condition_channels: Channels = 3
+    unshuffle: Unshuffle = 1
     dropout: float = Field(0.0, ge=0, lt=1)
-
-    @field_validator("multipliers")
-    @classmethod
-    def _check_multipliers(cls, multipliers: list[float]) -> list[float]:
-        if min(multipliers) <= 0:
-            raise ValueError("multipliers above 0")
-        return multipliers
 
 
 def build_concat_unet(

@@ -20,21 +20,22 @@ from torch import Tensor, is_grad_enabled, nn
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
+from pipeline.models.sizes import Blocks, Multiplier, Unshuffle, Width
 from pipeline.models.spade import EPSILON, group_count
 
-Multipliers = Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2)]
+Multipliers = Annotated[list[Multiplier], Field(min_length=2)]
 
 
 class BranchSettings(Settings):
     """Size and shape of a U-Net of these blocks; the defaults are the paper's."""
 
-    width: int = Field(32, ge=4)
+    width: Width = 32
     multipliers: Multipliers = Field([1, 2, 4, 8])
-    blocks: int = Field(2, ge=1)
+    blocks: Blocks = 2
     heads: int = Field(4, ge=1)
     groups: int = Field(8, ge=1)
     scale_shift: bool = False  # the time embedding scales and shifts instead of being added
-    unshuffle: int = Field(1, ge=1)
+    unshuffle: Unshuffle = 1
     dropout: float = Field(0.0, ge=0, lt=1)
 
 

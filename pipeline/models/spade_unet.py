@@ -16,12 +16,13 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.attention_processor import Attention
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.resnet import ResnetBlock2D
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
+from pipeline.models.sizes import Blocks, Channels, Multiplier, Unshuffle, Width
 from pipeline.models.spade import EPSILON, KeptCondition, SpadeResnetBlock, group_count
 
 IMAGE_CHANNELS = 3
@@ -30,22 +31,15 @@ IMAGE_CHANNELS = 3
 class NetworkSettings(Settings):
     """Size and shape of the network; the defaults are the paper's for 256 px."""
 
-    width: int = Field(256, ge=4)
-    multipliers: list[float] = Field([1, 1, 2, 2, 4, 4], min_length=1)
-    blocks: int = Field(2, ge=1)
+    width: Width = 256
+    multipliers: list[Multiplier] = Field([1, 1, 2, 2, 4, 4], min_length=1)
+    blocks: Blocks = 2
     attention: list[int] = Field([32, 16, 8])
     head_channels: int = Field(64, ge=1)
-    spade_channels: int = Field(128, ge=1)
+    spade_channels: Channels = 128
     groups: int = Field(32, ge=1)
-    unshuffle: int = Field(1, ge=1)
+    unshuffle: Unshuffle = 1
     dropout: float = Field(0.0, ge=0, lt=1)
-
-    @field_validator("multipliers")
-    @classmethod
-    def _check_multipliers(cls, multipliers: list[float]) -> list[float]:
-        if min(multipliers) <= 0:
-            raise ValueError("multipliers above 0")
-        return multipliers
 
 
 def build_network(

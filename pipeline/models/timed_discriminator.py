@@ -23,17 +23,18 @@ from pipeline.models.pair_blocks import (
     check_size,
     level_widths,
 )
+from pipeline.models.sizes import Blocks, Unshuffle, Width
 from pipeline.models.spade import EPSILON, group_count
 
 
 class DiscriminatorNetworkSettings(Settings):
     """Size and shape of the network; the defaults are those of a pair network's encoder."""
 
-    width: int = Field(32, ge=4)
+    width: Width = 32
     multipliers: Multipliers = Field([1, 2, 4, 8])
-    blocks: int = Field(2, ge=1)
+    blocks: Blocks = 2
     groups: int = Field(8, ge=1)
-    unshuffle: int = Field(1, ge=1)
+    unshuffle: Unshuffle = 1
 
 
 def build_timed_discriminator(

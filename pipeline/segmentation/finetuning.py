@@ -20,6 +20,7 @@ from pipeline.data.pairs import load_pairs
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import MANIFEST, ClassInfo, read_classes, read_split
+from pipeline.io.outs import written_by
 from pipeline.io.params import Settings, section, value
 from pipeline.io.seeding import derive_seed, numpy_rng
 from pipeline.models.segmenters import Architecture, NetworkSettings, Segmenter
@@ -119,9 +120,15 @@ def load_segmenter(folder: Path) -> Segmenter:
     """The network of a folder that `Segmenter.save` wrote, on the CPU.
 
     As `from_pretrained`, which prints a line each time.
+
+    Raises:
+        UserError: a file is missing or damaged.
     """
-    network = Segmenter(**json.loads((folder / CONFIG).read_text(encoding="utf-8")))
-    network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    stage = f"train-segmenters@{folder.parent.name}"
+    with written_by(stage, folder / CONFIG):
+        network = Segmenter(**json.loads((folder / CONFIG).read_text(encoding="utf-8")))
+    with written_by(stage, folder / WEIGHTS):
+        network.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     return network
 
 
@@ -138,26 +145,21 @@ def find_weights(root: Path, plan: Plan, classes: list[ClassInfo]) -> list[Train
             _check_classes(run, [item.name for item in classes])
             for seed in range(plan.training.seeds):
                 path = run / f"seed_{seed}" / WEIGHTS
-                if not path.exists():
-                    raise _missing(run, path)
-                found.append(TrainedWeights(architecture, mix, seed, path.parent, sha256_of(path)))
+                with written_by(f"train-segmenters@{run.name}", path):
+                    digest = sha256_of(path)
+                found.append(TrainedWeights(architecture, mix, seed, path.parent, digest))
     return found
 
 
 def _check_classes(run: Path, expected: list[str]) -> None:
     path = run / RUN_SUMMARY
-    if not path.exists():
-        raise _missing(run, path)
-    got = json.loads(path.read_text(encoding="utf-8"))["classes"]
+    with written_by(f"train-segmenters@{run.name}", path):
+        got = json.loads(path.read_text(encoding="utf-8"))["classes"]
     if got != expected:
         raise UserError(
             f"{run}: was trained on {', '.join(got)}, but the external set has "
             f"{', '.join(expected)}; run preprocess-external and train-segmenters again"
         )
-
-
-def _missing(run: Path, path: Path) -> UserError:
-    return UserError(f"{path}: not found; run `dvc repro train-segmenters@{run.name}` first")
 
 
 def inputs(plan: Plan, external: Path) -> dict[str, Any]:

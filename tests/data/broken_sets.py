@@ -110,9 +110,9 @@ def bomb(side: int = 60_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def text_bomb(intact: bytes) -> bytes:
-    """A PNG whose comment unpacks to a hundred megabytes."""
-    comment = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"\0" * 100_000_000, 9))
+def text_bomb(intact: bytes, kind: bytes = b"zTXt") -> bytes:
+    """A PNG whose comment, or colour profile (iCCP), unpacks to a hundred megabytes."""
+    comment = chunk(kind, b"Comment\0\0" + zlib.compress(b"\0" * 100_000_000, 9))
     end = intact.index(b"IDAT") - 4
     return intact[:end] + comment + intact[end:]
 

@@ -1,6 +1,7 @@
 """Masks, COCO entries and tables of groups that cannot be used, through the stage a user runs."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,39 @@ def test_a_name_that_is_no_utf8_is_named(runner):
     except (OSError, UnicodeEncodeError):
         pytest.skip("this file system has names in UTF-8 only")
     _one_problem(runner, sets.FOLDERS, "images/\\udcff.png name: bytes that are no UTF-8")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.symlink_to("gone.png"), os.mkfifo], ids=["link", "pipe"]
+)
+def test_a_photo_that_is_no_file_is_named(runner, make):
+    """As a link is whose target was not fetched."""
+    path = runner.root / "images" / LEFT_OUT
+    path.unlink()
+    make(path)
+    (runner.root / "masks" / LEFT_OUT).unlink()
+    _one_problem(runner, sets.FOLDERS, f"images/{LEFT_OUT} file: a link to nothing, a pipe or a")
+
+
+def test_a_folder_with_the_name_of_a_photo_is_none(runner):
+    path = runner.root / "images" / LEFT_OUT
+    path.unlink()
+    path.mkdir()
+    result = runner.refused(sets.FOLDERS)
+    assert [(row["file"], row["got"]) for row in result.listed] == [
+        (str(runner.root / "masks" / LEFT_OUT), "a mask without photo")
+    ]
+
+
+def test_a_name_cannot_begin_a_message_of_its_own(runner):
+    name = "a\nerror: \x1b[31mnothing is wrong.png"
+    (runner.root / "images" / LEFT_OUT).rename(runner.root / "images" / name)
+    (runner.root / "masks" / LEFT_OUT).rename(runner.root / "masks" / name)
+    (runner.root / "images" / name).write_bytes(b"")
+    result = runner.refused(sets.FOLDERS)
+    assert r"/images/a\nerror: \x1b[31mnothing is wrong.png: format: got an empty" in result.err
+    assert result.err.count("\n") == 3 and "\x1b" not in result.err
+    assert result.listed[0]["photo"] == f"images/{name}"
 
 
 # what of the content is changed, the complaint, and which photos it costs
@@ -262,6 +296,20 @@ def _two_entries_of_a_photo(content):
     content["images"][BROKEN]["file_name"] = content["images"][0]["file_name"]
 
 
+def test_a_name_of_megabytes_is_told_in_part(runner):
+    def rename(content):
+        content["images"][BROKEN]["file_name"] = "x" * 10**6
+        content["categories"].append({"id": 9, "name": "y" * 10**6})
+
+    _rewrite(runner, rename)
+    result = runner.refused(sets.COCO)
+    assert len(result.err) < 3000
+    category, photo = result.listed
+    assert (category["field"], category["got"]) == ("categories[2].name", "1000000 characters")
+    assert photo["field"] == f"images[{BROKEN}].file_name"
+    assert len(photo["got"]) == len(photo["photo"]) == 4096
+
+
 def _category_of_two_names(content):
     content["categories"].append({"id": 8, "name": "rot"})
     content["annotations"].append({"id": 9, "image_id": 100, "category_id": 8})
@@ -386,8 +434,12 @@ def test_a_file_that_is_no_coco_is_refused_and_listed(runner, content, complaint
             assert Path(row["file"]).is_relative_to(runner.root) and row["remedy"]
 
 
-def test_a_missing_file_of_labels_is_listed(runner):
+@pytest.mark.parametrize("instead", [None, os.mkfifo, Path.mkdir])
+def test_a_missing_file_of_labels_is_listed(runner, instead):
+    """A pipe in its place would keep whoever reads it waiting for ever."""
     (runner.root / "labels.json").unlink()
+    if instead is not None:
+        instead(runner.root / "labels.json")
     [row] = runner.refused(sets.COCO).listed
     assert row["file"] == str(runner.root / "labels.json")
     assert (row["field"], row["got"]) == ("dataset.coco.annotations", "no such file")
@@ -397,6 +449,7 @@ def test_a_missing_file_of_labels_is_listed(runner):
     ("content", "complaint"),
     [
         (None, "split.group_csv: no such file"),
+        ("pipe", "split.group_csv: no such file"),
         (b"name,tree\n", "columns: ['name', 'tree']"),
         ("image,group\nä,1\n".encode("latin-1"), "encoding: 'utf-8' codec can't"),
     ],
@@ -405,7 +458,9 @@ def test_a_table_of_groups_that_is_none_is_listed_with_the_broken_photos(
     runner, content, complaint
 ):
     (runner.root / "images" / LEFT_OUT).write_bytes(b"")
-    if content is not None:
+    if content == "pipe":
+        os.mkfifo(runner.root / "groups.csv")
+    elif content is not None:
         (runner.root / "groups.csv").write_bytes(content)
     for on_problem in ("stop", "skip"):
         split = {"group_csv": "groups.csv"}

@@ -61,6 +61,12 @@ UNUSABLE = {
     "webp-of-3": (_animated("WEBP"), "frames", "WEBP of 3 images", "save the one"),
     "tiff-of-3": (_animated("TIFF"), "frames", "TIFF of 3 images", "save the one"),
     "gigapixels": (sets.bomb(), "size", "3600000000 pixels", "scale it down"),
+    "colour-profile-of-100-megabytes": (
+        sets.text_bomb(INTACT, b"iCCP"),
+        "pixels",
+        "Decompressed data",
+        "copy it",
+    ),
     "comment-of-100-megabytes": (sets.text_bomb(INTACT), "pixels", "Decompressed data", "copy it"),
     "postscript": (
         _saved(_photo(), format="EPS"),
@@ -78,7 +84,6 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("fault", UNUSABLE)
 def test_a_photo_that_cannot_be_used_is_named_or_skipped(runner, reader, fault):

@@ -45,7 +45,9 @@ REFUSED = [
     (PermissionError(errno.EACCES, "", "/x"), "/x: no permission; give this user access"),
     (OSError(errno.EROFS, "", "/x"), "/x: the file system is read-only"),
     (OSError(errno.EMFILE, "", "/x"), r"/x: too many open files .* \(ulimit -n\)"),
-    (SafetensorError("I/O error: full (os error 28)"), "the disk is full"),
+    # where it was, nobody knows: not in the working folder by any means
+    (SafetensorError("I/O error: full (os error 28)"), "what is printed, or .*: the disk is full;"),
+    (OSError(errno.ENOSPC, "No space left on device"), "what is printed, or .*: the disk is full;"),
     (MemoryError(), "too little memory .*; lower a.b or c.d, or end other programs"),
     (OutOfMemoryError("CUDA out of memory. Tried 9 GiB\nMore"), r"\(CUDA out of memory\. Tried 9"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), "lower a.b or c.d"),

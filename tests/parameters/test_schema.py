@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline.io.errors import UserError
+from pipeline.io.one_line import one_line
 from pipeline.io.params import read_params
 from pipeline.parameters.schema import Parameters, parse_parameters
 
@@ -136,7 +137,7 @@ def test_an_unknown_parameter_is_named(path, name):
     assume(name not in above)
     with pytest.raises(UserError) as caught:
         parse_parameters(_with((*path, name), 1))
-    assert f"{'.'.join((*path, name))}: unknown parameter" in str(caught.value)
+    assert f"{one_line('.'.join((*path, name)))}: unknown parameter" in str(caught.value)
 
 
 @QUICK
@@ -167,3 +168,16 @@ def test_no_number_may_be_beyond_every_range(beyond):
     for path in bounded:
         with pytest.raises(UserError, match=r"\.".join(path)):
             parse_parameters(_with(path, beyond))
+
+
+SIZES = ("width", "blocks", "unshuffle", "multipliers", "spade_channels", "latent_channels")
+
+
+def test_a_network_that_nobody_could_build_is_refused():
+    """An overflow within a library would tell nothing, and a million blocks take for ever."""
+    sizes = [path for path in LEAVES if "network" in path and path[-1] in SIZES]
+    assert len(sizes) > 20
+    for path in sizes:
+        new = [1.0, 1e6] if path[-1] == "multipliers" else 10**6
+        with pytest.raises(UserError, match=r"\.".join(path)):
+            parse_parameters(_with(path, new))
