@@ -27,9 +27,10 @@ from pipeline.data.fitting import ImageSettings
 from pipeline.data.pairs import load_pairs
 from pipeline.data.prepared_set import Choice, write_prepared_set
 from pipeline.data.readers import DatasetSettings, read_dataset
+from pipeline.data.sample_store import SyntheticPair, read_pair, store_pair
 from pipeline.data.splits import SplitSettings
 from pipeline.data.subsets import SubsetSettings
-from pipeline.data.synthetic_set import SyntheticPair, read_pair, store_pair, write_synthetic_set
+from pipeline.data.synthetic_set import write_synthetic_set
 from pipeline.io.atomic import output_folder
 from pipeline.io.errors import run
 from pipeline.io.manifests import ClassInfo, read_manifest
