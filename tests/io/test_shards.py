@@ -1,5 +1,4 @@
 import tarfile
-from collections import Counter
 
 import pytest
 
@@ -53,13 +52,12 @@ def test_a_replaced_shard_is_read_anew(shard):
 def test_a_torn_shard_is_told_wherever_it_was_cut(shard):
     whole = shard.read_bytes()
     end = 512 * (1 + 1 + 1 + 2 + 1 + 1 + 1)  # headers, and contents in blocks
-    messages = Counter()
-    for size in range(0, end + 1024, 64):
+    for size in range(0, end + 512, 64):
         shard.write_bytes(whole[:size])
-        with pytest.raises(UserError, match=r"s\.tar: damaged, .*; run the stage that") as caught:
+        with pytest.raises(UserError, match=r"s\.tar: damaged at byte \d+; run the stage that"):
             read_bytes(shard / "a.image.png")
-        messages[str(caught.value)] += 1
-    assert sum(messages.values()) == (end + 1024) // 64
+    shard.write_bytes(whole[: end + 512])
+    assert read_bytes(shard / "a.image.png") == b"photo"
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, shard):
