@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.pairs import load_pairs
+from pipeline.data.set_layouts import LAYOUTS
 from pipeline.diffusion.batch_size import choose_batch_size
 from pipeline.diffusion.sample_set import drawn_store, write_set
 from pipeline.diffusion.sampling import SamplingSettings
@@ -29,14 +30,15 @@ def main() -> None:
     batch_size = choose_batch_size(settings.batch_size, plan.draw)
     job = plan.job(settings, batch_size, seed)
     key = plan.key | {"seed": seed, "batch_size": batch_size, "card": plan.card.to_json()}
+    layout = LAYOUTS[settings.output](settings.shard_size)
     with drawn_store(job, key) as small:
         if plan.reduction == 1:
-            write_set(job, small, OUT, plan.drawn_by)
+            write_set(job, small, OUT, plan.drawn_by, layout)
             return
         to_size = enlarge(folders.superres, settings, plan.card, small, seed)
         large = replace(job, draw=to_size.draw, batch_size=settings.superres.batch_size)
         with drawn_store(large, key | to_size.key, "sample-enlarged") as store:
-            write_set(large, store, OUT, plan.drawn_by | to_size.drawn_by)
+            write_set(large, store, OUT, plan.drawn_by | to_size.drawn_by, layout)
 
 
 if __name__ == "__main__":

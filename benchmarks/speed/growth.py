@@ -1,121 +1,36 @@
 """`python -m benchmarks.speed.growth`: seconds and memory for 1, 2, 4 and 8 times the photos.
 
 Each part of the pipeline that handles every photo or pair once is run at each size in a process of
-its own: what is linear takes the same time a thing at every size. Networks are left out; they see
-one batch after the other. DVC is measured by `dvc add` in a repository of its own.
+its own, those that a set's layout concerns with either: what is linear takes the same time a thing
+at every size. Networks are left out; they see one batch after the other. DVC is measured by
+`dvc add` in a repository of its own.
 """
 
 import argparse
-import json
 import multiprocessing
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
+from scipy.optimize import curve_fit
 
-from benchmarks.speed.measuring import write_table
-from pipeline.data.fitting import ImageSettings
-from pipeline.data.pairs import load_pairs
-from pipeline.data.prepared_set import Choice, write_prepared_set
-from pipeline.data.readers import DatasetSettings, read_dataset
-from pipeline.data.splits import SplitSettings
-from pipeline.data.subsets import SubsetSettings
-from pipeline.data.synthetic_set import SyntheticPair, read_pair, store_pair, write_synthetic_set
-from pipeline.io.atomic import output_folder
+from benchmarks.speed.growth_parts import (
+    PAIR_PX,
+    PAIRS_A_SHARD,
+    PARTS,
+    PHOTO_PX,
+    Part,
+    write_photos,
+)
 from pipeline.io.errors import run
-from pipeline.io.manifests import ClassInfo, read_manifest
-from pipeline.io.params import PARAMS_FILE, parse, read_params, section
 
-PHOTO_PX, PAIR_PX, OF_A_GROUP = 128, 64, 4
-CLASSES = [ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "defect", (255, 255, 255))]
-Part = Callable[[int, Path], None]
-
-
-def prepare(total: int, folder: Path) -> None:
-    """From a COCO file to a prepared set, split by groups."""
-    params = read_params(PARAMS_FILE)
-    changes = {"path": str(folder / "data")}
-    dataset = section(DatasetSettings, "dataset", params).model_copy(update=changes)
-    content = {"classes": {"defect": ["spot"]}, "others": "ignore", "defect_free": "include"}
-    subset = parse(SubsetSettings, "subset", content)
-    image = ImageSettings(height=PAIR_PX, width=PAIR_PX, fit="resize")
-    split = section(SplitSettings, "split", params)
-    with output_folder(folder / "prepared") as out:
-        write_prepared_set(
-            read_dataset(dataset), Choice(dataset, "all", subset, image, split, 0), out
-        )
-
-
-def write_photos(total: int, folder: Path) -> None:
-    """Photos of a bright disc with a spot, four of each, and their COCO file; not measured."""
-    data = folder / "data"
-    (data / "images").mkdir(parents=True)
-    (data / "annotations").mkdir()
-    rows, columns = np.mgrid[:PHOTO_PX, :PHOTO_PX] - PHOTO_PX / 2
-    disc = np.where(np.hypot(rows, columns) < PHOTO_PX / 3, 200, 0)
-    images, regions = [], []
-    for number in range(total):
-        noise = np.random.default_rng(number).integers(0, 40, (PHOTO_PX, PHOTO_PX, 3))
-        name = f"images/{number // OF_A_GROUP:07d}_{number % OF_A_GROUP}.jpg"
-        Image.fromarray((disc[..., None] + noise).astype(np.uint8)).save(data / name, quality=90)
-        side = {"width": PHOTO_PX, "height": PHOTO_PX}
-        images.append({"id": number, "file_name": name, **side})
-        spot = [50, 50, 50 + 10 + number % 9, 50, 60, 75]
-        regions.append({"id": number, "image_id": number, "category_id": 1, "segmentation": [spot]})
-    content = {
-        "images": images,
-        "annotations": regions,
-        "categories": [{"id": 1, "name": "spot"}],
-    }
-    (data / "annotations" / "instances_default.json").write_text(json.dumps(content))
-
-
-def store(total: int, folder: Path) -> None:
-    """Finished pairs written into the store of `sample`, one after the other."""
-    mask = np.zeros((PAIR_PX, PAIR_PX), np.uint8)
-    mask[20:30, 20:30] = 1
-    for index in range(total):
-        photo = np.random.default_rng(index).integers(0, 255, (PAIR_PX, PAIR_PX, 3), np.uint8)
-        pair = SyntheticPair(index, index, "mask", has_object=True)
-        store_pair(folder / "store", pair, photo, mask, mask > 0, CLASSES)
-
-
-def place(total: int, folder: Path) -> None:
-    """The synthetic set with manifest and exports, made of the store."""
-    with output_folder(folder / "synthetic") as out:
-        pairs = [read_pair(folder / "store", index) for index in range(total)]
-        write_synthetic_set(out, folder / "store", pairs, CLASSES, {})
-
-
-def load(total: int, folder: Path) -> None:
-    """The pairs read into memory and compared with their hashes, as a segmenter does."""
-    synthetic = folder / "synthetic"
-    assert len(load_pairs(synthetic, read_manifest(synthetic), verify=True)) == total
-
-
-def hash_by_dvc(total: int, folder: Path) -> None:
-    """The synthetic set hashed and moved into DVC's cache."""
-    dvc = [sys.executable, "-m", "dvc"]
-    subprocess.run([*dvc, "init", "--no-scm", "-q", "-f"], cwd=folder, check=True)
-    subprocess.run([*dvc, "add", "-q", "synthetic"], cwd=folder, check=True)
-
-
-PARTS: dict[str, Part] = {
-    "preprocess": prepare,
-    "write samples": store,
-    "synthetic set": place,
-    "load pairs": load,
-    "dvc add": hash_by_dvc,
-}
+MILLION = 1_000_000
+PRELOADED = ["benchmarks.speed.growth_parts", "matplotlib.figure", "scipy.optimize"]
 
 
 def main() -> None:
@@ -131,40 +46,81 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             _in_process(write_photos, total, Path(folder))
             for name, part in PARTS.items():
-                wall, processor, peak = _in_process(part, total, Path(folder))
-                rows.append(
-                    {
-                        "part": name,
-                        "number": total,
-                        "seconds": wall,
-                        "ms each": 1000 * wall / total,
-                        "processor ms each": 1000 * processor / total,
-                        "peak MB": peak / 1e6,
-                    }
-                )
+                rows.append({"part": name, "number": total, **_measure(part, total, Path(folder))})
                 print(rows[-1], flush=True)
+    # not above: the processes that measure import this module, and need no PyTorch
+    from benchmarks.speed.measuring import write_table
+
     table = pd.DataFrame(rows).sort_values(["part", "number"], kind="stable")
     notes = (
-        f"Photos of {PHOTO_PX} px to pairs of {PAIR_PX} px. Each figure from a process of its own; "
-        "peak: of its resident memory, the libraries' included."
+        f"Photos of {PHOTO_PX} px to pairs of {PAIR_PX} px, {PAIRS_A_SHARD} pairs in a shard. Each "
+        "figure from a process of its own; peak: of its resident memory, the libraries' included; "
+        "files: of what the part wrote."
     )
     write_table(arguments.out, "growth", table, notes)
+    fits = pd.DataFrame([_fit(name, rows) for name, rows in table.groupby("part", sort=False)])
+    notes = (
+        "Processor seconds fitted as constant + slope × number ^ exponent. The figures for a "
+        "million are straight lines through the sizes measured, on one core, and not tried."
+    )
+    write_table(arguments.out, "growth-fits", fits, notes)
     if arguments.out is not None:
         _figure(table).savefig(arguments.out / "growth.png", dpi=100)
 
 
-def _in_process(part: Part, total: int, folder: Path) -> tuple[float, float, int]:
-    """Seconds, processor seconds, and peak bytes of a part in a new process."""
-    context = multiprocessing.get_context("spawn")
+def _measure(part: Part, total: int, folder: Path) -> dict[str, float]:
+    """A row of the table."""
+    wall, processor, peak, filled = _in_process(part, total, folder)
+    files = [] if filled is None else [path for path in filled.rglob("*") if path.is_file()]
+    return {
+        "seconds": wall,
+        "ms each": 1000 * wall / total,
+        "processor ms each": 1000 * processor / total,
+        "peak MB": peak / 1e6,
+        "files": len(files),
+        "MB": sum(path.stat().st_size for path in files) / 1e6,
+    }
+
+
+def _fit(name: str, rows: pd.DataFrame) -> dict[str, float | str]:
+    """How a part grows, and straight lines on to a million; seconds are the processor's."""
+    number = rows["number"].to_numpy(float)
+    seconds = rows["processor ms each"].to_numpy() * number / 1000
+
+    def power(number: np.ndarray, constant: float, slope: float, exponent: float) -> np.ndarray:
+        return constant + slope * (number / MILLION) ** exponent
+
+    start = (0, seconds[-1] * MILLION / number[-1], 1)
+    (_, _, exponent), _ = curve_fit(power, number, seconds, start, seconds, bounds=(0, np.inf))
+    each, constant = np.polyfit(number, seconds, 1)
+    memory = np.polyval(np.polyfit(number, rows["peak MB"], 1), MILLION)
+    files = np.polyval(np.polyfit(number, rows["files"], 1), MILLION)
+    return {
+        "part": name,
+        "exponent": exponent,
+        "constant s": constant,
+        "ms each": 1000 * each,
+        "hours a million": each * MILLION / 3600,
+        "peak GB a million": memory / 1000,
+        "files a million": float(np.round(files, -3)),
+    }
+
+
+def _in_process(part: Part, total: int, folder: Path) -> tuple[float, float, int, Path | None]:
+    """Seconds, processor seconds, peak bytes and result of a part in a new process."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(_measured, part, total, folder).result()
 
 
-def _measured(part: Part, total: int, folder: Path) -> tuple[float, float, int]:
+def _measured(part: Part, total: int, folder: Path) -> tuple[float, float, int, Path | None]:
+    # as in a stage; else the processes of a part would first import all that this one did
+    multiprocessing.set_start_method("fork", force=True)
     began, before = time.perf_counter(), _usage()
-    part(total, folder)
+    filled = part(total, folder)
     after = _usage()
-    return time.perf_counter() - began, after[0] - before[0], after[1]
+    return time.perf_counter() - began, after[0] - before[0], after[1], filled
 
 
 def _usage() -> tuple[float, int]:

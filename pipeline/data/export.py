@@ -18,6 +18,7 @@ from pipeline.data.coco_regions import encode_region
 from pipeline.io.atomic import write_text
 from pipeline.io.images import read_mask
 from pipeline.io.manifests import ClassInfo
+from pipeline.io.shards import unpacked_name
 
 COCO_FILE = "coco.json"
 METADATA_FILE = "metadata.jsonl"
@@ -27,7 +28,8 @@ def write_coco(folder: Path, frame: pd.DataFrame, classes: list[ClassInfo]) -> N
     """Write coco.json for the pairs of a manifest.
 
     Args:
-        folder: holds the files that `frame` lists; the paths in coco.json are relative to it.
+        folder: holds the files that `frame` lists; the paths in coco.json are relative to it, or to
+            the folder that shards are unpacked into.
         frame: rows with `id`, `image`, `mask`.
         classes: background first; a category's id is its class index, the background is none.
     """
@@ -35,7 +37,8 @@ def write_coco(folder: Path, frame: pd.DataFrame, classes: list[ClassInfo]) -> N
     for number, row in enumerate(frame.to_dict("records"), start=1):
         labels = read_mask(folder / row["mask"])
         height, width = labels.shape
-        image = {"id": number, "file_name": row["image"], "width": width, "height": height}
+        name = unpacked_name(row["image"])
+        image = {"id": number, "file_name": name, "width": width, "height": height}
         images.append(image)
         annotations += _annotations(labels, number, len(annotations) + 1, len(classes))
     content = {
@@ -73,18 +76,17 @@ def write_image_folder_metadata(folder: Path, frame: pd.DataFrame) -> None:
     Columns that are file paths get names that end in `file_name`; hashes stay in the manifest.
     """
     files = {"image": "file_name", "mask": "mask_file_name", "object": "object_file_name"}
-    dropped = [column for column in frame if str(column).endswith("sha256")]
-    if frame["object"].isna().all():
-        dropped.append("object")
+    dropped = ["object"] if frame["object"].isna().all() else []
     table = frame.drop(columns=dropped).rename(columns=files)
-    lines = [json.dumps(_plain(row), ensure_ascii=False) for row in table.to_dict("records")]
+    lines = [json.dumps(describe(row), ensure_ascii=False) for row in table.to_dict("records")]
     write_text(folder / METADATA_FILE, "\n".join(lines) + "\n")
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with NumPy's numbers and arrays as JSON's, and null for what is missing."""
+def describe(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a manifest without hashes, NumPy's numbers and arrays as JSON's, null if missing."""
     plain = {
         name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
         for name, value in row.items()
+        if not name.endswith("sha256")
     }
     return {name: None if value != value else value for name, value in plain.items()}  # NaN ≠ NaN

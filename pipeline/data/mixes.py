@@ -9,11 +9,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from pipeline.data.augmentation import AugmentationSettings
 from pipeline.data.pairs import Pairs, load_pairs
+from pipeline.io.arrays import joined
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of
 from pipeline.io.manifests import ClassInfo
@@ -83,8 +83,8 @@ def load_mix_pairs(rows: pd.DataFrame, total_classes: int) -> Pairs:
         )
     pairs = Pairs(
         ids=[item for part in loaded for item in part.ids],
-        images=np.concatenate([part.images for part in loaded]),
-        masks=np.concatenate([part.masks for part in loaded]),
+        images=joined([part.images for part in loaded]),
+        masks=joined([part.masks for part in loaded]),
         objects=None,
     )
     largest = pairs.masks.reshape(len(pairs), -1).max(axis=1)

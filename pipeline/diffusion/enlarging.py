@@ -11,7 +11,7 @@ import torch
 from accelerate import PartialState
 from PIL import Image
 
-from pipeline.data.synthetic_set import SyntheticPair, read_pair
+from pipeline.data.sample_store import SyntheticPair, read_pair
 from pipeline.diffusion.drawing import DrawnPair, Method, finished
 from pipeline.diffusion.sampling import SuperresSamplingSettings
 from pipeline.diffusion.superres import SuperresPainter, nearest_twice

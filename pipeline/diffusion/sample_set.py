@@ -20,13 +20,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from pipeline.data.pairs import Pairs
-from pipeline.data.synthetic_set import (
-    SyntheticPair,
-    is_finished,
-    read_pair,
-    store_pair,
-    write_synthetic_set,
-)
+from pipeline.data.sample_store import SyntheticPair, is_finished, read_pair, store_pair
+from pipeline.data.set_layouts import FILES, Layout
+from pipeline.data.synthetic_set import write_synthetic_set
 from pipeline.diffusion.drawing import DrawnPair, Method, sample_seed
 from pipeline.io.atomic import output_folder
 from pipeline.io.cores import total_cores
@@ -98,7 +94,9 @@ def drawn_store(job: SampleJob, key: dict[str, Any], stage: str = "sample") -> I
         yield store.path
 
 
-def write_set(job: SampleJob, store: Path, out: Path, drawn_by: dict[str, Any]) -> None:
+def write_set(
+    job: SampleJob, store: Path, out: Path, drawn_by: dict[str, Any], layout: Layout = FILES
+) -> None:
     """Make the output folder of a store with all pairs, in the main process; the processes part.
 
     Args:
@@ -106,12 +104,13 @@ def write_set(job: SampleJob, store: Path, out: Path, drawn_by: dict[str, Any]) 
         store: from `drawn_store`.
         out: the synthetic set's folder; replaced as a whole.
         drawn_by: columns that are the same for every pair.
+        layout: how the files lie in it.
     """
     accelerator = Accelerator()
     if accelerator.is_main_process:
         pairs = [read_pair(store, index) for index in job.indices]
         with output_folder(out) as folder:
-            write_synthetic_set(folder, store, pairs, job.classes, drawn_by)
+            write_synthetic_set(folder, store, pairs, job.classes, drawn_by, layout)
         print(f"{out}: {job.count} pairs; see {out / 'grid.png'}")
     accelerator.end_training()  # else several processes complain of each other at their end
 

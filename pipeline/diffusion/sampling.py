@@ -93,6 +93,8 @@ class SamplingSettings(SamplerSettings):
 
     count: int = Field(ge=1)  # pairs
     first: int = Field(ge=0)  # index of the first of them
+    output: Literal["files", "shards"]  # how they lie in the set's folder
+    shard_size: int = Field(ge=1)  # pairs in a shard
     batch_size: int | str  # images in one pass (twice that with guidance); auto: by the device
     checkpoint: Checkpoint
     superres: SuperresSamplingSettings

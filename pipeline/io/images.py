@@ -1,7 +1,7 @@
 """Photos, label masks and silhouettes as PNG files of the prepared and synthetic sets.
 
 A mask is a palette PNG whose index is the class: a label map to a program and a coloured picture
-to a person.
+to a person. Paths may lead into shards (`pipeline.io.shards`).
 """
 
 import hashlib
@@ -13,15 +13,20 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.io.atomic import write_bytes
 from pipeline.io.errors import UserError
+from pipeline.io.shards import read_bytes
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, sha256: str | None = None) -> np.ndarray:
     """A photo as uint8 H×W×3 (RGB).
 
+    Args:
+        path: of the file.
+        sha256: what the manifest says of it; None = not compared.
+
     Raises:
-        UserError: the file is missing or is no image.
+        UserError: the file is missing, is no image, or was changed.
     """
-    with _open(path) as image:
+    with _open(path, sha256) as image:
         return np.array(image.convert("RGB"))
 
 
@@ -31,13 +36,13 @@ def write_image(path: Path, image: np.ndarray) -> str:
     return _write_png(path, Image.fromarray(image))
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """A label mask as uint8 H×W of class indices.
+def read_mask(path: Path, sha256: str | None = None) -> np.ndarray:
+    """A label mask as uint8 H×W of class indices; `sha256` as in `read_image`.
 
     Raises:
-        UserError: the file is missing, no image, or neither a palette nor a grey PNG.
+        UserError: the file is missing, no image, neither a palette nor a grey PNG, or was changed.
     """
-    with _open(path) as image:
+    with _open(path, sha256) as image:
         if image.mode not in ("P", "L"):
             raise UserError(f"{path}: mode {image.mode}, expected a palette PNG of class indices")
         return np.array(image)
@@ -75,15 +80,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, sha256: str | None = None) -> Image.Image:
     try:
-        image = Image.open(path)
+        content = read_bytes(path)
+        _check_hash(path, content, sha256)
+        image = Image.open(io.BytesIO(content))
         image.load()
         return image
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise UserError(f"{path}: cannot be read as an image: {error}") from None
+
+
+def _check_hash(path: Path, content: bytes, expected: str | None) -> None:
+    got = None if expected is None else hashlib.sha256(content).hexdigest()
+    if got != expected:
+        raise UserError(
+            f"{path}: SHA-256 {got[:12]}…, the manifest says {expected[:12]}…; the file was "
+            "changed after its stage wrote it: run that stage again"
+        )
 
 
 def _write_png(path: Path, image: Image.Image) -> str:

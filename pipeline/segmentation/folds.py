@@ -56,10 +56,4 @@ def folds_of_masks(
 
 def take(pairs: Pairs, places: Sequence[int] | np.ndarray) -> Pairs:
     """The pairs at these places."""
-    places = np.asarray(places, dtype=int)
-    return Pairs(
-        ids=[pairs.ids[place] for place in places],
-        images=pairs.images[places],
-        masks=pairs.masks[places],
-        objects=None if pairs.objects is None else pairs.objects[places],
-    )
+    return pairs.at(np.asarray(places, dtype=int))

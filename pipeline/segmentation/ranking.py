@@ -20,7 +20,8 @@ HIGHER_IS_BETTER = {"miou": True, "defect_iou": True, "cross_entropy": False}
 
 def defect_shares(pairs: Pairs) -> pd.DataFrame:
     """`id` and `defect_share`, the share of the mask's pixels of all defect classes, of each."""
-    return pd.DataFrame({"id": pairs.ids, "defect_share": (pairs.masks > 0).mean(axis=(1, 2))})
+    shares = [np.count_nonzero(mask) / mask.size for mask in pairs.masks]
+    return pd.DataFrame({"id": pairs.ids, "defect_share": shares})
 
 
 def rank_pairs(scores: pd.DataFrame, settings: FilterSettings) -> pd.DataFrame:

@@ -24,6 +24,9 @@ from pipeline.io.params import parse
 from pipeline.io.unused import is_unused
 from pipeline.masks.sources import MASK_SOURCES, MaskInputs, MaskSettings
 
+# parameters of a set that decide nothing of a pair's bytes before it is enlarged
+NOT_OF_A_PAIR = {"count", "first", "output", "shard_size", "superres"}
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -141,7 +144,7 @@ def _paint(
     guidance = applied_guidance(card, painter, settings.guidance)
     settings = settings.model_copy(update={"guidance": guidance})
     key: dict[str, Any] = {
-        "settings": settings.model_dump(exclude={"count", "first", "superres"}),
+        "settings": settings.model_dump(exclude=NOT_OF_A_PAIR),
         "weights": hashes_of(model / settings.checkpoint),
     }
     drawn_by = {"guidance": guidance, "sampler": settings.sampler, "steps": settings.steps}

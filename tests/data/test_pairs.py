@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from pipeline.data.pairs import load_pairs
+from pipeline.io import arrays
 from pipeline.io.errors import UserError
 from pipeline.io.images import sha256_of, write_image, write_mask, write_silhouette
 
@@ -33,6 +34,21 @@ def test_pairs_come_in_the_order_of_the_rows(written):
     assert pairs.masks[0].tolist() == [[1] * 5 if row == 3 else [0] * 5 for row in range(6)]
     assert pairs.objects.dtype == np.bool_
     assert np.array_equal(pairs.objects, pairs.masks == 0)
+
+
+def test_sets_larger_than_the_memory_are_the_same(written, monkeypatch):
+    folder, frame = written
+    monkeypatch.setenv("DVC_ROOT", str(folder))
+    places = np.array([3, 1])
+    usual = load_pairs(folder, frame)
+    monkeypatch.setattr(arrays, "IN_MEMORY_BYTES", 10)
+    for one, other in (
+        (usual, load_pairs(folder, frame)),
+        (usual.at(places), load_pairs(folder, frame).at(places)),
+    ):
+        assert one.ids == other.ids
+        for name in ("images", "masks", "objects"):
+            assert np.array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_sets_without_silhouettes(written):

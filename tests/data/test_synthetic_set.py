@@ -3,13 +3,8 @@ import pandas as pd
 import pytest
 
 from pipeline.data.pairs import load_pairs
-from pipeline.data.synthetic_set import (
-    SyntheticPair,
-    is_finished,
-    overview,
-    store_pair,
-    write_synthetic_set,
-)
+from pipeline.data.sample_store import SyntheticPair, is_finished, store_pair
+from pipeline.data.synthetic_set import overview, write_synthetic_set
 from pipeline.io.manifests import ClassInfo, read_classes, read_manifest
 
 CLASSES = [ClassInfo(0, "background", (0, 0, 0)), ClassInfo(1, "defect", (255, 0, 0))]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.data.pairs import Pairs, load_pairs
-from pipeline.data.synthetic_set import read_pair
+from pipeline.data.sample_store import read_pair
 from pipeline.diffusion.drawing import for_masks
 from pipeline.diffusion.model_folder import ModelCard
 from pipeline.diffusion.painting import PixelPainter, to_pixels

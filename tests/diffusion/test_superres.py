@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.data.pairs import Pairs
 from pipeline.data.reduction import reduce_pairs
-from pipeline.data.synthetic_set import SyntheticPair, store_pair
+from pipeline.data.sample_store import SyntheticPair, store_pair
 from pipeline.diffusion.enlarging import resampled, superresolved
 from pipeline.diffusion.pair_kind import pair_layout
 from pipeline.diffusion.sampling import SuperresSamplingSettings

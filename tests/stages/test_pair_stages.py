@@ -6,16 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from accelerate.state import AcceleratorState
 from ruamel.yaml import YAML
 
+from pipeline.data.mixes import load_mix_pairs, read_mix
 from pipeline.io.errors import UserError
-from pipeline.io.images import read_image, read_mask
+from pipeline.io.images import read_image, read_mask, sha256_of
 from pipeline.io.manifests import read_manifest
 from pipeline.io.presets import compose
-from stages import finetune_image_dm, sample, train_image_dm, train_superres
+from stages import (
+    compose_mixes,
+    filter_unet,
+    finetune_image_dm,
+    sample,
+    train_image_dm,
+    train_superres,
+)
 from tests.autoencoding.squares import write_prepared
 
 REPOSITORY = Path(__file__).parents[2]
@@ -189,3 +198,49 @@ def test_the_same_set_again_has_the_same_bytes(project):
     sample.main()
     again = pd.read_parquet("data/synthetic/manifest.parquet")
     pd.testing.assert_frame_equal(first, again)
+
+
+PASTED = {"image_dm": {"kind": "copy_paste", "reduction": 1}}
+
+
+def test_another_layout_draws_nothing_again(project, capsys):
+    change(project, PASTED)
+    train_image_dm.main()
+    sample.main()
+    change(project, PASTED | {"sampling": {"output": "shards", "shard_size": 2}})
+    capsys.readouterr()
+    sample.main()
+    assert "every pair was in the store already" in capsys.readouterr().out
+    assert not Path("data/synthetic/images").exists()
+    assert len(list(Path("data/synthetic/shards").iterdir())) == 2
+
+
+def test_shards_give_segmenters_the_pairs_that_files_give(project, monkeypatch):
+    """From drawing through the filter to a mix."""
+    mix = {"real": "all", "synthetic": "all", "baseline": "real_all"}
+    settings = PASTED | {
+        "filter": {"score": "none", "minimal_defect_share": 0.001},
+        "segmenters": {"mixes": {"both": mix}},
+    }
+    change(project, settings)
+    train_image_dm.main()
+    pairs, shards = [], []
+    for output, count in (("files", 5), ("shards", 5), ("shards", 7)):
+        sampling = {"output": output, "shard_size": 2, "count": count}
+        change(project, settings | {"sampling": sampling})
+        sample.main()
+        filter_unet.main()
+        monkeypatch.setattr(sys, "argv", ["compose_mixes", "both"])
+        compose_mixes.main()
+        rows = read_mix(Path("data/mixes/both")).part("train")
+        assert (rows["origin"] == "synthetic").sum() == count
+        pairs.append(load_mix_pairs(rows, 2))
+        paths = sorted(Path("data/synthetic").glob("shards/*.tar"))
+        shards.append([(path.name, sha256_of(path)) for path in paths])
+    files, few, more = pairs
+    assert files.ids == few.ids == more.ids[: len(few)]
+    for name in ("images", "masks"):
+        assert np.array_equal(getattr(files, name), getattr(few, name))
+        assert np.array_equal(getattr(few, name), getattr(more, name)[: len(few)])
+    assert [len(each) for each in shards] == [0, 3, 4]
+    assert shards[1][:2] == shards[2][:2]
