@@ -3,7 +3,8 @@
 `coco.json` is COCO's object detection format, one annotation a connected region, and gives the
 masks back exactly. `metadata.jsonl` is what `datasets` reads by
 `load_dataset("imagefolder", data_dir=…)`: `file_name` becomes the column `image`, and
-`mask_file_name` an image column `mask` (tried with datasets 5.2).
+`mask_file_name` an image column `mask` (tried with datasets 5.2). Sets in shards have no such file:
+their shards hold it (`pipeline.data.set_layouts`).
 """
 
 import json
