@@ -128,3 +128,27 @@ def test_outs_are_ignored_by_git():
             if isinstance(out, dict):  # cache: false, kept in Git
                 continue
             assert any(f"/{out}".startswith(line) for line in ignored if line.startswith("/")), out
+
+
+def test_no_stage_begins_before_all_parameters_are_checked():
+    """The shell is given names of mixes, and hours are spent, only after that."""
+    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
+    checked = {"check-parameters"}
+    waiting = {name: _deps(entry) for name, entry in stages.items() if name not in checked}
+    while waiting:
+        outs = {out for name in checked for out in _outs(stages[name])}
+        ready = [name for name, deps in waiting.items() if deps & outs]
+        assert ready, f"can run without check-parameters: {', '.join(waiting)}"
+        checked |= {ready[0]}
+        del waiting[ready[0]]
+    assert len(checked) == len(stages) > 15
+
+
+def _deps(entry) -> set[str]:
+    """Folders and files of data, those of an item of a matrix by the folder they lie in."""
+    return {dep.split("/$")[0] for dep in entry["deps"] if ".py" not in dep}
+
+
+def _outs(entry) -> set[str]:
+    paths = [next(iter(out)) if isinstance(out, dict) else out for out in entry["outs"]]
+    return {path.split("/$")[0] for path in paths}
