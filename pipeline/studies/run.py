@@ -40,6 +40,8 @@ def main() -> None:
     arguments = parser.parse_args()
     study, current = read_study(arguments.name), read_params()
     params = current if arguments.preset is None else _read_preset(arguments.preset)
+    if arguments.preset is not None:
+        study = study.with_preset(arguments.preset)
     if arguments.folds is not None:
         study = study.over_folds(arguments.folds)
     experiments = Experiments(Path.cwd())

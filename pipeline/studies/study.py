@@ -52,6 +52,13 @@ class FigureSettings(Settings):
     logarithmic: bool = False  # the x axis, if its values are numbers
 
 
+class PresetSettings(Settings):
+    """What takes the place of a study's own with one preset."""
+
+    common: dict[str, Any] = Field(default_factory=dict)  # parameters beside the study's
+    axes: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)  # whole ones
+
+
 class StudySettings(Settings):
     """studies/<name>.yaml. Parameters are named by their dotted path in params.yaml."""
 
@@ -63,6 +70,8 @@ class StudySettings(Settings):
     axes: dict[str, dict[str, dict[str, Any]]] = Field(min_length=1)
     # cells of the grid that are not run: those that have all the values of one of these
     leave_out: list[dict[str, str]] = Field(default_factory=list)
+    # preset: what differs with it, for amounts that its runs are too small for
+    presets: dict[str, PresetSettings] = Field(default_factory=dict)
     # group folds, a run each for every cell; None = the split of the parameters
     folds: int | None = Field(default=None, ge=2)
     collect: dict[str, ColumnSettings] = Field(min_length=1)
@@ -92,6 +101,17 @@ class StudySettings(Settings):
                 what = ", ".join(unknown) or "an empty entry"
                 raise ValueError(f"values of the axes {', '.join(axes)}; {what} is none")
         return cells
+
+    @field_validator("presets")
+    @classmethod
+    def _replace_axes(
+        cls, presets: dict[str, PresetSettings], info: ValidationInfo
+    ) -> dict[str, PresetSettings]:
+        axes = info.data.get("axes", {})
+        for preset in presets.values():
+            if unknown := ", ".join(set(preset.axes) - set(axes)):
+                raise ValueError(f"axes of the study ({', '.join(axes)}); {unknown} is none")
+        return presets
 
     @field_validator("collect")
     @classmethod
@@ -124,6 +144,12 @@ class StudySettings(Settings):
         """
         of_axes = {f"axes.{axis}.{name}": self.axes[axis][name] for axis, name in labels.items()}
         return {"common": self.common, **of_axes}
+
+    def with_preset(self, preset: str) -> "StudySettings":
+        """The study as it is with that preset's parameters."""
+        own = self.presets.get(preset, PresetSettings())
+        changes = {"common": self.common | own.common, "axes": self.axes | own.axes}
+        return self.model_copy(update=changes)
 
     def over_folds(self, folds: int) -> "StudySettings":
         """The same study with every cell run on each of so many group folds.

@@ -68,6 +68,15 @@ def test_cells_may_be_left_out(study):
     assert [cell.name for cell in span_cells(whole, PARAMS)] == ["real-none", "augmented-none"]
 
 
+def test_a_preset_may_change_what_varies(study):
+    own = {"common": {"filter.keep": 2}, "axes": {"masks": {"drawn": {"masks.source": "drawn"}}}}
+    changed = StudySettings.model_validate(STUDY | {"presets": {"small": own}})
+    cells = span_cells(changed.with_preset("small"), PARAMS)
+    assert [cell.name for cell in cells] == ["drawn-none", "drawn-best-half"]
+    assert cells[0].params["filter"]["keep"] == 2
+    assert span_cells(changed.with_preset("large"), PARAMS) == span_cells(study, PARAMS)
+
+
 def test_a_cell_is_run_on_each_fold(study):
     folds = study.model_copy(update={"leave_out": [{"filter": "best half"}]}).over_folds(2)
     some = span_cells(folds, PARAMS)
@@ -147,6 +156,7 @@ def test_a_study_that_is_not_there(tmp_path):
         ({"leave_out": [{"masks": "drawn"}]}, r"values of the axes masks, filter; masks drawn"),
         ({"leave_out": [{"mask": "real"}]}, r"values of the axes masks, filter; mask real"),
         ({"leave_out": [{}]}, r"an empty entry is none"),
+        ({"presets": {"smoke": {"axes": {"mask": {}}}}}, r"axes of the study .*; mask is none"),
         ({"folds": 1}, r"masks\.yaml\.folds: got 1"),
         (
             {"collect": {"miou": {"file": "a", "column": "b", "where": {"class": "{kind}"}}}},
@@ -184,7 +194,7 @@ def presets() -> dict[str, dict]:
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("path", STUDIES, ids=lambda p: p.stem)
 def test_every_study_fits_the_parameters(path, preset, presets):
-    study = read_study(path.stem, path.parent)
+    study = read_study(path.stem, path.parent).with_preset(preset)
     cells = span_cells(study, presets[preset])
     assert len(cells) >= 2
     for cell in cells:
