@@ -91,11 +91,19 @@ def _index(shard: Path, version: tuple[int, int, int]) -> dict[str, tuple[int, i
             header = file.read(tarfile.BLOCKSIZE)
             if header == _END:
                 return places
-            if header[257:262] != b"ustar":  # also where it ends early
-                raise UserError(
-                    f"{shard}: damaged at byte {offset}; run the stage that made it again"
-                )
-            size = int(header[124:135], 8)
+            name, size = _entry(shard, offset, header)
             offset += tarfile.BLOCKSIZE
-            places[header[:100].rstrip(b"\0").decode()] = (offset, size)
+            places[name] = (offset, size)
             offset += -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _entry(shard: Path, offset: int, header: bytes) -> tuple[str, int]:
+    """Name and size in bytes of the file whose header begins at `offset`."""
+    try:
+        if header[257:262] != b"ustar":  # also where it ends early
+            raise ValueError("no header")
+        return header[:100].rstrip(b"\0").decode(), int(header[124:135], 8)
+    except ValueError:
+        raise UserError(
+            f"{shard}: damaged at byte {offset}; run the stage that made it again"
+        ) from None

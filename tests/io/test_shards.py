@@ -60,6 +60,15 @@ def test_a_torn_shard_is_told_wherever_it_was_cut(shard):
     assert read_bytes(shard / "a.image.png") == b"photo"
 
 
+@pytest.mark.parametrize(("place", "content"), [(0, b"\xff"), (124, b"size")])
+def test_a_header_that_is_none_is_told(shard, place, content):
+    whole = bytearray(shard.read_bytes())
+    whole[place : place + len(content)] = content
+    shard.write_bytes(whole)
+    with pytest.raises(UserError, match=r"s\.tar: damaged at byte 0; run the stage that"):
+        read_bytes(shard / "a.image.png")
+
+
 def test_a_failed_write_leaves_nothing(tmp_path, shard):
     before = shard.read_bytes()
 
