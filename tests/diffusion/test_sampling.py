@@ -236,10 +236,13 @@ def test_more_steps_than_the_training_had_are_refused():
 
 def test_settings_name_what_is_wrong():
     superres = {"enabled": True, "batch_size": 4, "condition_noise": 0.0, "checkpoint": "best"}
-    values = {"count": 1, "first": 0, "batch_size": 4, "checkpoint": "best", "superres": superres}
+    values = {"count": 1, "first": 0, "output": "files", "shard_size": 10, "batch_size": 4}
+    values |= {"checkpoint": "best", "superres": superres}
     assert parse(SamplingSettings, "sampling", values).superres.enabled
     for changes, message in (
         ({"count": 0}, r"sampling.count: got 0"),
+        ({"output": "tar"}, r"sampling.output: got 'tar'"),
+        ({"shard_size": 0}, r"sampling.shard_size: got 0"),
         ({"sampler": "ddpm", "eta": 0.5}, "only ddim has an eta"),
         ({"checkpoint": "first"}, r"sampling.checkpoint: got 'first'"),
         ({"superres": superres | {"guidance": 1.0}}, "guidance 0: there is no mask to guide by"),

@@ -290,7 +290,7 @@ def test_changed_photo_is_named(project, monkeypatch):
         (compose_mixes, ["real_most"], "mix: got 'real_most', expected one of real_all"),
         (compose_mixes, [], "mix: got None"),
         (train_segmenters, ["vnet", "real_all"], "expected one of unet"),
-        (train_segmenters, ["unet", "real_all"], "run compose-mixes@real_all"),
+        (train_segmenters, ["unet", "real_all"], "run `dvc repro compose-mixes@real_all` first"),
     ],
 )
 def test_wrong_arguments_are_named(project, monkeypatch, stage, arguments, message):
