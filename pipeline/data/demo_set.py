@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.data.coco_regions import encode_region
 from pipeline.data.lemon_renderer import DemoSettings, Photo, render_fruit
-from pipeline.io.atomic import output_folder, write_json
+from pipeline.io.atomic import output_folder, write_bytes, write_json
 from pipeline.io.cores import total_cores
 from pipeline.io.progress import progress
 
@@ -44,7 +44,7 @@ def render_demo(folder: Path, settings: DemoSettings) -> dict[str, int]:
     with output_folder(folder / "images") as photos, progress(settings.fruits, "fruits") as bar:
         for fruit in _render_all(settings):
             for file_name, jpeg, regions in fruit:
-                (photos / file_name).write_bytes(jpeg)
+                write_bytes(photos / file_name, jpeg)
                 images.append(_image_entry(len(images) + 1, file_name, settings.size_px))
                 for category, region in regions:
                     annotations.append(

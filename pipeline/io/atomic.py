@@ -87,10 +87,12 @@ def output_folder(path: Path) -> Iterator[Path]:
     Raises:
         RefusedError: the disk is full, or the system refuses otherwise.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        leftovers.sweep_folders(path)
-        with leftovers.temporary_folder(path, "writing") as work:
+    with contextlib.ExitStack() as stack:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            leftovers.sweep_folders(path)
+            work = stack.enter_context(leftovers.temporary_folder(path, "writing"))
+        with writing(path, folder=work):
             yield work
             _sync_all(work)
             if path.exists():

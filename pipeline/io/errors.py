@@ -72,7 +72,8 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 def _end(message: str, code: int) -> None:
-    print(message, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(message, file=sys.stderr, flush=True)
     lifetime.end(code)
 
 

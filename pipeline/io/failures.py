@@ -22,6 +22,7 @@ REFUSALS = {
     errno.EMFILE: ("too many open files in this process", "raise the limit (ulimit -n)"),
     errno.ENFILE: ("too many open files on this machine", "end other programs"),
     errno.EIO: ("the disk failed to read or write", "check it (dmesg) before running again"),
+    errno.EPIPE: ("what reads it has ended", "run again and let it read to the end"),
     errno.ESTALE: ("the network drive has gone", "mount it again and run again"),
 }
 FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -38,8 +39,16 @@ class RefusedError(Exception):
 
 
 @contextlib.contextmanager
-def writing(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
+def writing(
+    path: Path, needed_bytes: int | None = None, folder: Path | None = None
+) -> Iterator[None]:
     """Name `path`, and what it needs, if the system refuses to write it.
+
+    Args:
+        path: as the user knows it.
+        needed_bytes: its size, if known.
+        folder: in which it is being made, and which vanishes on an error; needed is more than what
+            fitted in.
 
     Raises:
         RefusedError: the system refused; the message tells how much space is needed and free.
@@ -48,9 +57,10 @@ def writing(path: Path, needed_bytes: int | None = None) -> Iterator[None]:
         yield
     except Exception as error:
         code = _code(error)
-        if code not in REFUSALS:
+        if code not in REFUSALS or code == errno.EPIPE or _is_of_another(error, folder):
             raise
-        raise RefusedError(_refusal(code, path, needed_bytes)) from error
+        held = 0 if folder is None else _held_bytes(folder)
+        raise RefusedError(_refusal(code, path, needed_bytes, held)) from error
 
 
 def explain(error: Exception, lower: str = "") -> str | None:
@@ -73,15 +83,25 @@ def explain(error: Exception, lower: str = "") -> str | None:
     return _refusal(code, Path(name) if isinstance(name, str) else None)
 
 
-def _refusal(code: int, path: Path | None, needed_bytes: int | None = None) -> str:
+def _is_of_another(error: Exception, folder: Path | None) -> bool:
+    """Whether the error names a file that is not being made in the folder: one that is read."""
+    name = getattr(error, "filename", None)
+    return folder is not None and isinstance(name, str) and not Path(name).is_relative_to(folder)
+
+
+def _refusal(
+    code: int, path: Path | None, needed_bytes: int | None = None, held_bytes: int = 0
+) -> str:
     happened, remedy = REFUSALS[code]
     figures = []
     if code in FULL and path is not None:
         if needed_bytes is not None:
             figures.append(f"{_size(needed_bytes)} needed")
+        elif held_bytes:
+            figures.append(f"more than {_size(held_bytes)} needed")
         free = _free_bytes(path)
         if free is not None:
-            figures.append(f"{_size(free)} free")
+            figures.append(f"{_size(free + held_bytes)} free")
     noted = f" ({', '.join(figures)})" if figures else ""
     return f"{path or 'what is printed, or a file without name'}: {happened}{noted}; {remedy}"
 
@@ -104,6 +124,16 @@ def _free_bytes(path: Path) -> int | None:
         if folder.is_dir():
             return shutil.disk_usage(folder).free
     return None
+
+
+def _held_bytes(folder: Path) -> int:
+    """What the files in a folder take of the disk, a sparse one no more than was written."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another thread's temporary file
+            status = path.lstat()
+            total += getattr(status, "st_blocks", -(-status.st_size // 512)) * 512
+    return total
 
 
 def _size(total_bytes: int) -> str:

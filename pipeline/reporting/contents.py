@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.io.errors import UserError
 from pipeline.io.images import write_image
 from pipeline.io.manifests import ClassInfo, read_classes, read_manifest, read_split
+from pipeline.io.outs import written_by
 from pipeline.reporting import (
     by_mask,
     external,
@@ -172,9 +172,8 @@ def _galleries(
 
 def _scored(manifest: pd.DataFrame) -> pd.DataFrame:
     """The synthetic pairs with what filter-unet says of them."""
-    if not SCORES.exists():
-        raise UserError(f"{SCORES}: not found; run `dvc repro filter-unet` first")
-    return manifest.merge(pd.read_parquet(SCORES), on="id")
+    with written_by("filter-unet", SCORES):
+        return manifest.merge(pd.read_parquet(SCORES), on="id")
 
 
 def _aligned(scored: pd.DataFrame) -> pd.DataFrame:
@@ -198,11 +197,14 @@ def _ranked(scored: pd.DataFrame) -> pd.DataFrame:
 
 def _split_table(subset: dict[str, Any]) -> dict[str, Any]:
     """The split as the first stage wrote it, and the thesis's count of the subset's photos."""
-    frame = pd.read_csv(PREPARED / "split.csv", dtype=str, keep_default_na=False)
+    path = PREPARED / "split.csv"
+    with written_by("preprocess-lemons-subsets", path):
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        total = frame["images"].astype(int).sum()
     return {
         "columns": [column.replace("_", " ") for column in frame],
         "rows": frame.to_numpy().tolist(),
-        "total": frame["images"].astype(int).sum(),
+        "total": total,
         "expected": subset.get("expected_count"),
         "by_photo": "photo" in set(frame["unit"]),
     }

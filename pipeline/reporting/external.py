@@ -13,8 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.io.errors import UserError
 from pipeline.io.manifests import read_manifest
+from pipeline.io.outs import written_by
 from pipeline.reporting import tables
 
 EXTERNAL, FINETUNED = Path("data/external"), Path("data/models/segmenters_finetuned")
@@ -53,12 +53,14 @@ def read_external(root: Path = FINETUNED) -> tuple[pd.DataFrame, dict[str, Any]]
     """The pixel counts and run.json.
 
     Raises:
-        UserError: they are missing.
+        UserError: they are missing or damaged.
     """
     counts, run = root / "counts.parquet", root / "run.json"
-    if not (counts.exists() and run.exists()):
-        raise UserError(f"{counts}: not found; run `dvc repro finetune-segmenters` first")
-    return pd.read_parquet(counts), json.loads(run.read_text(encoding="utf-8"))
+    stage = "finetune-segmenters"
+    with written_by(stage, counts):
+        frame = pd.read_parquet(counts)
+    with written_by(stage, run):
+        return frame, json.loads(run.read_text(encoding="utf-8"))
 
 
 def count_copies(external: pd.DataFrame, prepared: pd.DataFrame) -> int:

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pipeline.io.outs import written_by
+
 AUDIT = Path("data/audit")
 
 
@@ -14,12 +16,15 @@ def section(folder: Path) -> dict[str, Any] | None:
     Args:
         folder: the page's.
     """
-    if not (AUDIT / "summary.json").exists():
+    path = AUDIT / "summary.json"
+    if not path.exists():
         return None
-    found = json.loads((AUDIT / "summary.json").read_text(encoding="utf-8"))
+    with written_by("audit-split", path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        told, pairs = found["told"], found["pairs_across_groups"]
     picture = None
-    if found["pairs_across_groups"]:
+    if pairs:
         (folder / "images").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(AUDIT / "pairs.png", folder / "images/leakage.png")
         picture = "images/leakage.png"
-    return {"told": found["told"], "picture": picture}
+    return {"told": told, "picture": picture}

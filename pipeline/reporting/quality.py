@@ -7,11 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.io.errors import UserError
+from pipeline.io.outs import written_by
 
 GENERATION = Path("data/generation")
+STAGE = "evaluate-samples"
 FIGURES = GENERATION / "figures.csv"
 # of each figure: its name, and what it says of the synthetic photos
+COLUMNS = ["name", "value", "deviation", "reference", "reference_deviation", "note"]
 NAMES = {
     "kid": ("KID", "distance of the photos from the training photos; 0 is as near as real ones"),
     "fid": ("FID", "likewise, but the larger the fewer photos there are"),
@@ -28,11 +30,10 @@ def read_quality() -> pd.DataFrame:
     """The table that evaluate-samples wrote.
 
     Raises:
-        UserError: it did not.
+        UserError: it did not, or the table is damaged.
     """
-    if not FIGURES.exists():
-        raise UserError(f"{FIGURES}: not found; run `dvc repro evaluate-samples` first")
-    return pd.read_csv(FIGURES)
+    with written_by(STAGE, FIGURES):
+        return pd.read_csv(FIGURES)[COLUMNS]
 
 
 def section(table: pd.DataFrame) -> list[dict[str, object]]:
@@ -57,8 +58,11 @@ def copies(folder: Path) -> dict[str, Any]:
     Returns:
         The summary of evaluate-samples, and `picture`, relative to the page.
     """
-    summary = json.loads((GENERATION / "memorisation.json").read_text(encoding="utf-8"))
-    if not summary["measured"]:
+    path = GENERATION / "memorisation.json"
+    with written_by(STAGE, path):
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        measured = summary["measured"]
+    if not measured:
         return summary
     (folder / "images").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(GENERATION / "nearest.png", folder / "images/nearest.png")

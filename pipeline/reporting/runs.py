@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.io.errors import UserError
+from pipeline.io.outs import written_by
 from pipeline.io.params import value
 
 SEGMENTERS = Path("data/models/segmenters")
@@ -46,7 +47,7 @@ def read_counts(params: dict[str, Any], root: Path = SEGMENTERS) -> pd.DataFrame
     """The pixel counts of all planned runs: one row per run, seed, test photo and class.
 
     Raises:
-        UserError: a run is missing, or its file lacks a column.
+        UserError: a run is missing, or its file is damaged or lacks a column.
     """
     return _concatenated(params, root, "counts.parquet", pd.read_parquet, COUNT_COLUMNS)
 
@@ -66,10 +67,8 @@ def _concatenated(
     frames = []
     for architecture, mix in planned_runs(params):
         path = root / f"{architecture}-{mix}" / name
-        if not path.exists():
-            stage = f"train-segmenters@{architecture}-{mix}"
-            raise UserError(f"{path}: not found; run `dvc repro {stage}` first")
-        frame = read(path).assign(architecture=architecture, mix=mix)
+        with written_by(f"train-segmenters@{architecture}-{mix}", path):
+            frame = read(path).assign(architecture=architecture, mix=mix)
         missing = [column for column in columns if column not in frame]
         if missing:
             raise UserError(f"{path}: lacks {', '.join(missing)}; got {', '.join(frame)}")

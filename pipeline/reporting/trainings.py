@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.io.outs import written_by
 from pipeline.reporting import facts, figures, tables
 from pipeline.reporting.page import drawing
 
@@ -25,6 +26,8 @@ TRAININGS = {
     "Autoencoder of masks": MODELS / "mask_autoencoder",
     "Super-resolution": MODELS / "superres",
 }
+STAGES = {folder: f"train-{folder.name.replace('_', '-')}" for folder in TRAININGS.values()}
+STAGES[MODELS / "image_dm_finetuned"] = "finetune-image-dm"
 CHOSEN_BY = {
     "train_loss": "lowest training loss",
     "val_loss": "lowest validation loss",
@@ -51,7 +54,7 @@ def section(folder: Path, sampled: str) -> list[dict[str, Any]]:
         if grid:
             (folder / "images").mkdir(exist_ok=True)
             shutil.copyfile(grid, folder / "images" / f"{source.name}.png")
-        curve = tables.training_curve(pd.read_csv(source / "curve.csv"))
+        curve = _curve(source)
         content.append(
             {
                 "name": name,
@@ -60,7 +63,7 @@ def section(folder: Path, sampled: str) -> list[dict[str, Any]]:
                 "candidates": _candidates(folder, source, sampled),
                 "grid": f"images/{source.name}.png" if grid else None,
                 "step": _step(grid) if grid else None,
-                "figures": _figures(source / "training.json"),
+                "figures": _figures(source),
             }
         )
     return content
@@ -68,11 +71,16 @@ def section(folder: Path, sampled: str) -> list[dict[str, Any]]:
 
 def image_curve() -> pd.DataFrame:
     """The image model's curve, thinned; a single row of nothing for a method without training."""
-    path = IMAGE_DM / "curve.csv"
-    if not path.exists():
+    if not (IMAGE_DM / "curve.csv").exists():
         # DVC draws no plot of a table without rows and warns of each
         return pd.DataFrame([{"step": 0, "loss": None, "val_loss": None}])
-    return tables.training_curve(pd.read_csv(path))
+    return _curve(IMAGE_DM)
+
+
+def _curve(source: Path) -> pd.DataFrame:
+    path = source / "curve.csv"
+    with written_by(STAGES[source], path):
+        return tables.training_curve(pd.read_csv(path))
 
 
 def _divergence(curve: pd.DataFrame) -> str | None:
@@ -83,7 +91,7 @@ def _divergence(curve: pd.DataFrame) -> str | None:
 
 def _candidates(folder: Path, source: Path, sampled: str) -> list[dict[str, Any]]:
     """Name, figure and grid of all weights that were kept; none if only best and last were."""
-    content = _measured(source / "training.json")
+    content = _measured(source)
     kept = content.get("candidates")
     if not kept:
         return []
@@ -101,14 +109,18 @@ def _candidates(folder: Path, source: Path, sampled: str) -> list[dict[str, Any]
     return rows
 
 
-def _figures(path: Path) -> list[tuple[str, str]]:
+def _figures(source: Path) -> list[tuple[str, str]]:
     """Name and value of what the training measured at its end."""
-    content = facts.flat({"training": _measured(path)})
+    content = facts.flat({"training": _measured(source)})
     return [row for rows in content.values() for row in rows]
 
 
-def _measured(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _measured(source: Path) -> dict[str, Any]:
+    path = source / "training.json"
+    if not path.exists():
+        return {}
+    with written_by(STAGES[source], path):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _last_grid(source: Path) -> Path | None:

@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.io.atomic import output_folder
 from pipeline.io.errors import StoppedError, UserError, run
-from pipeline.io.failures import RefusedError, writing
+from pipeline.io.failures import RefusedError, explain, writing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,6 +79,55 @@ def test_writing_tells_what_is_needed(tmp_path):
         raise OSError(errno.ENOSPC, "no name")
     with pytest.raises(KeyError), writing(tmp_path / "x"):
         raise KeyError
+
+
+def test_a_folder_tells_what_it_holds_and_what_is_free_without_it(tmp_path):
+    work = tmp_path / "work"
+    (work / "sub").mkdir(parents=True)
+    (work / "sub/a").write_bytes(bytes(3_000_000))
+    free = shutil.disk_usage(tmp_path).free
+    told = r"x: the disk is full \(more than 3\.\d MB needed, ([\d.,]+) MB free\)"
+    with pytest.raises(RefusedError, match=told) as caught, writing(tmp_path / "x", folder=work):
+        raise OSError(errno.ENOSPC, "no name")
+    freed = float(re.search(told, str(caught.value))[1].replace(",", "")) * 1e6 - free
+    assert freed > 1e6  # others write on this disk, too
+
+
+def test_what_is_read_while_a_folder_is_made_names_itself(tmp_path):
+    with pytest.raises(PermissionError) as caught, output_folder(tmp_path / "out") as work:
+        raise PermissionError(errno.EACCES, "no", str(tmp_path / "photo.png"))
+    assert explain(caught.value).startswith(f"{tmp_path / 'photo.png'}: no permission")
+    with (
+        pytest.raises(RefusedError, match="out: no permission"),
+        output_folder(tmp_path / "out") as work,
+    ):
+        raise PermissionError(errno.EACCES, "no", str(work / "photo.png"))
+
+
+def test_output_that_nobody_reads_ends_in_one_message(tmp_path):
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from pipeline.io.atomic import output_folder\n"
+        "from pipeline.io.errors import run\n"
+        "def main():\n"
+        "    with output_folder(Path(sys.argv[1])) as folder:\n"
+        "        (folder / 'a').touch()\n"
+        "        sys.stdin.readline()\n"
+        "        print('x' * 100_000, flush=True)\n"
+        "run(main)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "out")], cwd=ROOT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        process.stdout.close()
+        process.stdin.write("go on\n")
+        process.stdin.close()
+        told = process.stderr.read()
+    assert process.returncode == 1
+    assert told.startswith("error: what is printed") and "what reads it has ended" in told
+    assert told.count("\n") == 1, told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refusal_is_no_fault_of_an_input_and_ends_in_its_message(tmp_path, capsys):

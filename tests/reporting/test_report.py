@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pipeline.io.atomic import write_json
 from pipeline.io.errors import UserError
 from pipeline.io.images import read_mask, write_image
 from pipeline.io.manifests import read_split
+from pipeline.reporting import leakage, quality, trainings
 from stages.report import main
 
 
@@ -281,3 +283,29 @@ def test_a_method_without_training_or_mask_source_says_so(project):
     assert "<summary>masks</summary>" not in html
     assert "Image model: loss" not in html
     assert len(pd.read_csv("metrics/training_curve.csv")) == 1
+
+
+def _tear(path):
+    whole = path.read_bytes()  # half a CSV file would be a table
+    path.write_bytes(b"\xff\xfe" if path.suffix == ".csv" else whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(
+    ("path", "stage", "read"),
+    [
+        ("models/segmenters/fpn-real_all/counts.parquet", "train-segmenters@fpn-real_all", main),
+        ("models/segmenters/fpn-real_all/curve.csv", "train-segmenters@fpn-real_all", main),
+        ("filtered/scores.parquet", "filter-unet", main),
+        ("generation/figures.csv", "evaluate-samples", quality.read_quality),
+        ("generation/memorisation.json", "evaluate-samples", partial(quality.copies, Path("page"))),
+        ("audit/summary.json", "audit-split", partial(leakage.section, Path("page"))),
+        ("models/image_dm/curve.csv", "train-image-dm", trainings.image_curve),
+    ],
+)
+def test_damaged_results_are_named_with_the_stage_that_makes_them_anew(project, path, stage, read):
+    _tear(Path("data") / path)
+    with pytest.raises(UserError) as caught:
+        read()
+    told = str(caught.value)
+    assert told.startswith(f"data/{path}: damaged") and stage in told and "\n" not in told
+    assert not [found for found in Path("metrics").rglob("*") if found.is_file()]
