@@ -143,7 +143,8 @@ def test_tearing_shortens_a_file(tmp_path):
 def test_steps_are_those_of_the_pipeline_in_order():
     steps = read_steps(ROOT)
     names = [step.name for step in steps]
-    assert names[:2] == ["check-parameters", "render-demo"] and names[-1] == "report"
+    assert names[:3] == ["trace-code", "check-parameters", "render-demo"]
+    assert names[-1] == "report"
     assert names.index("train-image-dm") < names.index("finetune-image-dm") < names.index("sample")
     segmenters = [step for step in steps if step.stage == "train-segmenters"]
     assert len(segmenters) > 3 and all("${" not in " ".join(s.command) for s in segmenters)

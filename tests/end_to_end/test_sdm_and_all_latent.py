@@ -40,6 +40,13 @@ def test_a_second_repro_does_nothing(clone):
     assert "Data and pipelines are up to date." in sh(clone, "dvc", "repro")
 
 
+def test_a_change_of_the_program_reruns_what_uses_it(clone):
+    with (clone / "pipeline/reporting/tables.py").open("a") as file:
+        file.write("\n# changed\n")
+    assert ran(sh(clone, "dvc", "repro")) == {"trace-code", "report"}
+    go_back(clone)
+
+
 def test_more_samples_keep_the_old_bytes(clone):
     before = hashes(clone)
     count = len(before) + 4
