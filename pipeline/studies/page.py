@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml import YAML
 
-from pipeline.studies.naming import architecture_name, counted, figure_name
+from pipeline.studies.naming import architecture_name, counted, figure_name, size_of
 from pipeline.studies.quality import quality_table
 from pipeline.studies.results import is_baseline
 from pipeline.studies.study import Cell, StudySettings
@@ -72,9 +72,20 @@ def _by_architecture(study: StudySettings, table: pd.DataFrame) -> list[str]:
     return [
         *parts,
         "#Filtered: pairs that the filter kept; #R, #S: real and synthetic pairs trained on; "
-        f"{_over(study, table)}; Diff.: of the mean, relative "
-        "to the baseline. Bold: above the baseline; bold italics: the highest of the column.",
+        f"{_over(study, table)}; Diff.: of the mean, relative to {_whose(table)}. Bold: above it; "
+        "bold italics: the highest of the column.",
     ]
+
+
+def _whose(table: pd.DataFrame) -> str:
+    """The baseline in words: some mixes may have one of their own."""
+    whole = set(table.loc[is_baseline(table), "mix"])
+    own = table[~table["baseline"].isin(whole)]
+    if own.empty:
+        return "the baseline"
+    others = table[table["mix"].isin(own["baseline"])].to_dict("records")
+    named = " or ".join(dict.fromkeys(map(size_of, others)))
+    return f"the baseline, or to {named} for what was added to those"
 
 
 def _by_figure(study: StudySettings, table: pd.DataFrame) -> list[str]:

@@ -66,6 +66,15 @@ def test_an_architecture_without_a_mix_leaves_its_place_empty(table, study):
     assert [row[6:8] for row in rows if row[4:6] == ["2", "16"]] == [["", ""]] * 4
 
 
+def test_the_page_tells_whose_difference_it_shows(table, study, cells):
+    named = {cell.name: cell for cell in cells}
+    assert "relative to the baseline. Bold" in write_page(study, "masks", ["make"], named, table)
+    own = table.copy()
+    own.loc[own["mix"] == "real_2", "baseline"] = "real_all"
+    told = "relative to the baseline, or to 2 real for what was added to those. Bold: above it"
+    assert told in write_page(study, "masks", ["make"], named, own)
+
+
 def test_the_page_says_what_made_it(table, study, cells):
     named = {f"study-masks-{cell.name}-0123456789": cell for cell in cells}
     page = write_page(study, "masks", ["make", "study", "NAME=masks"], named, table)
