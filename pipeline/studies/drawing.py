@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from pipeline.studies.naming import architecture_name, figure_name
@@ -124,14 +125,27 @@ def _tell_apart(
     ]
     if len(handles) > 2:
         title = ", ".join(series)
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=_columns(looks), title=title
-        )
+        width, height = figure.get_size_inches()
+        most = _columns(looks)
+        for columns in range(most, 0, -1):
+            legend = figure.legend(
+                handles=handles, loc="outside lower center", ncols=columns, title=title
+            )
+            further = -(-len(handles) // columns) - -(-len(handles) // most)
+            figure.set_size_inches(width, height + LEGEND_IN * further)
+            if columns == 1 or _fits(figure, legend):
+                break
+            legend.remove()
 
 
 def _columns(looks: dict[tuple, tuple[str, str]]) -> int:
-    """Of the legend, which also names the dashed line: three, or all four in one row."""
+    """Of the legend, which also names the dashed line: three, or all four in one row, at most."""
     return 4 if len(looks) == 3 else 3
+
+
+def _fits(figure: Figure, legend: Legend) -> bool:
+    figure.draw_without_rendering()
+    return legend.get_window_extent().width < 0.98 * figure.bbox.width
 
 
 def _as_png(figure: Figure) -> bytes:

@@ -81,6 +81,21 @@ def test_a_legend_of_four_has_one_row(runs, drawn):
     assert max(heights) - min(heights) < 3  # of letters below the line
 
 
+@pytest.mark.parametrize("letters", [3, 12, 20])
+def test_a_legend_never_leaves_the_figure(runs, drawn, letters):
+    several = runs.assign(method=runs["masks"] + runs["filter"]).query("method != 'realnone'")
+    several["method"] = several["method"].str.ljust(letters, "m").str[-letters:]
+    of_one = several[several["architecture"] == "fpn"]
+    table = compare(of_one.drop(columns=["masks", "filter"]), ["method"], ["miou"])
+    draw(table, ["method"], FigureSettings(y="miou"))
+    (legend,) = drawn[0].legends
+    heights = [entry.get_window_extent().y0 for entry in legend.texts]
+    assert (max(heights) - min(heights) > 8) == (letters > 3)
+    assert legend.get_window_extent().x0 >= 0
+    assert legend.get_window_extent().x1 <= drawn[0].bbox.width
+    assert legend.get_window_extent().y0 >= 0
+
+
 def test_differences_stand_above_one_line(table, study, drawn):
     """Cells with baselines of their own: a line each could not be told apart."""
     settings = study.figure.model_copy(update={"difference": True})
