@@ -84,7 +84,12 @@ def explain(error: Exception, lower: str = "") -> str | None:
 
 
 def _is_of_another(error: Exception, folder: Path | None) -> bool:
-    """Whether the error names a file that is not being made in the folder: one that is read."""
+    """Whether the error names a file that is not being made in the folder: one that is read.
+
+    Reading fills no disk, but the error of a copy names the file that it was made of.
+    """
+    if _code(error) in FULL:
+        return False
     name = getattr(error, "filename", None)
     return folder is not None and isinstance(name, str) and not Path(name).is_relative_to(folder)
 

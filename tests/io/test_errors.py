@@ -97,6 +97,9 @@ def test_what_is_read_while_a_folder_is_made_names_itself(tmp_path):
     with pytest.raises(PermissionError) as caught, output_folder(tmp_path / "out") as work:
         raise PermissionError(errno.EACCES, "no", str(tmp_path / "photo.png"))
     assert explain(caught.value).startswith(f"{tmp_path / 'photo.png'}: no permission")
+    full = pytest.raises(RefusedError, match="out: the disk is full")
+    with full, output_folder(tmp_path / "out") as work:
+        raise OSError(errno.ENOSPC, "no", str(tmp_path / "copied.png"), None, str(work / "a.png"))
     with (
         pytest.raises(RefusedError, match="out: no permission"),
         output_folder(tmp_path / "out") as work,
