@@ -12,8 +12,8 @@ from pipeline.io.outs import written_by
 GENERATION = Path("data/generation")
 STAGE = "evaluate-samples"
 FIGURES = GENERATION / "figures.csv"
-# of each figure: its name, and what it says of the synthetic photos
 COLUMNS = ["name", "value", "deviation", "reference", "reference_deviation", "note"]
+# of each figure: its name, and what it says of the synthetic photos
 NAMES = {
     "kid": ("KID", "distance of the photos from the training photos; 0 is as near as real ones"),
     "fid": ("FID", "likewise, but the larger the fewer photos there are"),
