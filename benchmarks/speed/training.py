@@ -72,7 +72,7 @@ def make_contenders(
 ) -> list[Contender]:
     """Each takes `steps` optimiser steps of the parameters' batch."""
     batch = kind.settings.training.batch_size
-    pairs = _pairs(size)
+    pairs = random_pairs(size)
     examples = kind.examples(pairs, CLASSES, seed=0, training=True)
     condition_channels = CLASSES + 1
     own = kind.build(condition_channels, size)
@@ -106,7 +106,8 @@ def make_contenders(
     return contenders
 
 
-def _pairs(size: tuple[int, int]) -> Pairs:
+def random_pairs(size: tuple[int, int]) -> Pairs:
+    """Photos and masks of noise, of height × width `size`."""
     rng = numpy_rng(0, "photos")
     shape = (TOTAL_PAIRS, *size)
     masks = rng.integers(0, CLASSES, shape, dtype=np.uint8)

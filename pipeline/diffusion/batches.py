@@ -4,18 +4,24 @@ So a resumed training sees the same data, and any number of processes shares one
 its slice.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from pipeline.diffusion.examples import Examples
 from pipeline.diffusion.timesteps import TimestepSchedule, choose_timesteps
+from pipeline.io.cores import total_cores
 from pipeline.io.seeding import torch_generator
 from pipeline.models.conditioning import null_condition
 from pipeline.training.order import Order
+
+# At 256 px a batch of 16 takes some 30 MB.
+_MOST_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -78,25 +84,36 @@ class BatchSource:
         )
         return Batch(x0, condition, defects, t[own], epsilon[own])
 
-    def batches(self, start: int, stop: int, ahead: bool) -> Iterator[Batch]:
+    def batches(self, start: int, stop: int, ahead: int) -> Iterator[Batch]:
         """The batches of steps start…stop−1.
 
         Args:
             start: first step.
             stop: step after the last.
-            ahead: prepare each while its predecessor is trained on: for training on a GPU. On the
-                CPU a second thread would take the cores that the training computes on.
+            ahead: how many are prepared, each by a thread of its own, while their predecessor is
+                trained on; 0 = none, each as it is asked for.
         """
-        if not ahead:
+        if ahead == 0:
             yield from map(self.batch, range(start, stop))
             return
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            coming = pool.submit(self.batch, start)
-            for step in range(start, stop):
-                batch = coming.result()
-                if step + 1 < stop:
-                    coming = pool.submit(self.batch, step + 1)
+        with ThreadPoolExecutor(ahead) as pool:
+            steps = iter(range(start, stop))
+            coming = deque(pool.submit(self.batch, step) for step in islice(steps, ahead))
+            while coming:
+                batch = coming.popleft().result()
+                coming.extend(pool.submit(self.batch, step) for step in islice(steps, 1))
                 yield batch
+
+
+def total_ahead(device: torch.device, processes: int) -> int:
+    """How many batches each of the processes prepares while it trains on another.
+
+    None where it trains on the CPU: the threads would take the cores that it computes on.
+    """
+    if device.type == "cpu":
+        return 0
+    cores = total_cores() // processes
+    return max(1, min(_MOST_AHEAD, cores - 1))  # one core drives the GPU
 
 
 def validation_batches(

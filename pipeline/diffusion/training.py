@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from pipeline.diffusion.adversary import draw_opponents
-from pipeline.diffusion.batches import Batch, BatchSource, validation_batches
+from pipeline.diffusion.batches import Batch, BatchSource, total_ahead, validation_batches
 from pipeline.diffusion.examples import Examples
 from pipeline.diffusion.extras import NO_EXTRAS, Extras
 from pipeline.diffusion.losses import Loss, training_loss
@@ -146,10 +146,9 @@ class Trainer:
         if state is not None:
             self._restore(state)
         self.accelerator.wait_for_everyone()  # nobody writes before all have read
-        on_gpu = self.accelerator.device.type != "cpu"
         done = self.record.steps_done
-        batches = self.source.batches(done, self.total_steps, ahead=on_gpu)
-
+        ahead = total_ahead(self.accelerator.device, self.accelerator.num_processes)
+        batches = self.source.batches(done, self.total_steps, ahead)
         run_steps(
             lambda step: self._step(step, next(batches)),
             self._follow_up,
