@@ -80,7 +80,7 @@ def _folders(root: Path, file: Path, settings: CocoSettings) -> list[Path]:
 
 def _plain(path: Path | str) -> str:
     """The path without `..`; links are not followed, as DVC may make a data set of links."""
-    return os.path.normpath(Path.cwd() / path)
+    return os.path.abspath(path)
 
 
 def _inside(path: Path, root: Path) -> bool:

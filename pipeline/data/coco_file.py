@@ -68,7 +68,8 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():  # of a pipe or device the reading would never end
             raise FileNotFoundError
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        # at once: a text file would be decoded piece by piece and searched for ends of lines
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except FileNotFoundError:
         expected = "the JSON file's path relative to dataset.path"
         fault = FaultError("dataset.coco.annotations", "no such file", expected, "mend the path")
