@@ -1,10 +1,13 @@
 """The JSON file of a COCO export: its entries, those that are wrong told with their field."""
 
+import codecs
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from pipeline.data.problems import FaultError, Problem, UnusableError
 
@@ -68,8 +71,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():  # of a pipe or device the reading would never end
             raise FileNotFoundError
-        # at once: a text file would be decoded piece by piece and searched for ends of lines
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+        content = _parse(path.read_bytes())
     except FileNotFoundError:
         expected = "the JSON file's path relative to dataset.path"
         fault = FaultError("dataset.coco.annotations", "no such file", expected, "mend the path")
@@ -85,6 +87,18 @@ def _load(path: Path) -> dict[str, Any]:
             return content
         raise UnusableError(str(path), [fault.at(path) for fault in faults])
     raise UnusableError(str(path), [fault.at(path)])
+
+
+def _parse(content: bytes) -> Any:
+    """What `json` makes of it, in a third of the time; it takes and explains what orjson refuses.
+
+    Raises:
+        UnicodeDecodeError, RecursionError, ValueError: as `json.loads`.
+    """
+    try:
+        return orjson.loads(content.removeprefix(codecs.BOM_UTF8))
+    except orjson.JSONDecodeError:
+        return json.loads(content.decode("utf-8-sig"))
 
 
 def _fault_of_part(content: Any, key: str) -> FaultError | None:

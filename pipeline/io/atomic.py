@@ -120,7 +120,14 @@ def _sync_all(folder: Path) -> None:
     walked = list(os.walk(folder))
     files = [Path(root, name) for root, _, names in walked for name in names]
     with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
-        for _ in pool.map(sync, files):  # raises what one of them raised
+        # a share for each thread: handing over every single file would take as long as its sync
+        shares = [files[first::_SYNCS_AT_ONCE] for first in range(_SYNCS_AT_ONCE)]
+        for _ in pool.map(_sync_each, shares):  # raises what one of them raised
             pass
         for _ in pool.map(sync, [Path(root) for root, _, _ in walked]):
             pass
+
+
+def _sync_each(paths: list[Path]) -> None:
+    for path in paths:
+        sync(path)
