@@ -14,7 +14,7 @@ from pipeline.studies.naming import figure_name
 from pipeline.studies.study import Cell
 
 FILE = "metrics/generation.csv"
-COLUMNS = ["name", "value", "deviation", "n", "reference"]
+COLUMNS = ["name", "value", "deviation", "reference"]
 
 
 def read_quality(
@@ -28,8 +28,8 @@ def read_quality(
         names: figures of metrics/generation.csv.
 
     Returns:
-        A row for each cell and figure: the axes' values, `name`, `value`, its `deviation`, `n`
-        (samples it was measured on) and `reference` (that of real photos); NaN where there is none.
+        A row for each cell and figure: the axes' values, `name`, `value`, its `deviation` and
+        `reference` (that of real photos); NaN where there is none.
 
     Raises:
         UserError: a run lacks one of the figures.

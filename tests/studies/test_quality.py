@@ -3,11 +3,13 @@
 import io
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
 from pipeline.io.errors import UserError
+from pipeline.reporting.quality import COLUMNS  # of the file as the report writes it
 from pipeline.studies.drawing import draw_quality
 from pipeline.studies.page import write_page
 from pipeline.studies.quality import quality_table, read_quality
@@ -18,11 +20,8 @@ AXES = ["masks", "filter"]
 
 def file_with(kid: float, diversity: float):
     """What reads the metrics/generation.csv of a run."""
-    text = (
-        "name,value,deviation,n,n_against,reference,note\n"
-        f"kid,{kid},0.01,16,8.0,0.002,no matter\n"
-        f"diversity,{diversity},NaN,16,NaN,0.6,no matter\n"
-    )
+    rows = [["kid", kid, 0.01, 0.002, 0.001, ""], ["diversity", diversity, None, 0.6, None, ""]]
+    text = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False)
     return lambda _: text.encode()
 
 
