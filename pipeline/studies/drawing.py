@@ -81,7 +81,7 @@ def draw(table: pd.DataFrame, axes: list[str], settings: FigureSettings) -> byte
 
 
 def draw_quality(quality: pd.DataFrame, axes: list[str], settings: FigureSettings) -> bytes:
-    """What the synthetic sets are like, as PNG: a panel for each figure of theirs.
+    """What the synthetic sets are like, as PNG: a panel for each figure that any of them has.
 
     Bars are one deviation either way. A dashed line is the same figure of real photos.
 
@@ -93,7 +93,8 @@ def draw_quality(quality: pd.DataFrame, axes: list[str], settings: FigureSetting
     x = settings.x if settings.x != MIX else axes[0]
     series = [name for name in axes if name != x and quality[name].nunique() > 1]
     places, looks = _places(quality[x]), _looks(quality, series)
-    names = list(dict.fromkeys(quality["name"]))
+    valued = quality.dropna(subset=["value"])
+    names = list(dict.fromkeys((quality if valued.empty else valued)["name"]))
     with mpl.rc_context(STYLE):
         width, height = PANEL_IN
         if _are_words(places):

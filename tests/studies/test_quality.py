@@ -91,6 +91,16 @@ def test_a_panel_for_each_figure(readers, monkeypatch):
     assert legend == ["real photos", "real", "augmented"]
 
 
+def test_a_figure_that_no_set_has_gets_no_panel(readers, monkeypatch):
+    saved = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: saved.append(figure))
+    quality = read_quality(readers, AXES, ["kid", "diversity"])
+    quality.loc[quality["name"] == "diversity", "value"] = None
+    draw_quality(quality, AXES, FigureSettings(y="defect_iou", x="filter"))
+    assert [panel.get_title() for panel in saved[0].axes] == ["KID"]
+    assert "| – |" in quality_table(quality, AXES)
+
+
 def test_steps_may_stand_by_their_ratios(readers):
     quality = read_quality(readers, AXES, ["kid"])
     quality["filter"] = ["10", "1000"] * 2
