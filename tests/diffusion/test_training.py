@@ -401,6 +401,20 @@ def test_a_batch_in_parts_takes_the_same_steps(tmp_path, monkeypatch):
     assert ours == pytest.approx(theirs)
 
 
+def test_the_environment_may_have_the_network_compiled(tmp_path, monkeypatch):
+    settings = with_changes(max_steps=2, evaluate_every_steps=2)
+    plain = trainer(tmp_path / "plain", settings).run()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    # captured as for the compiler, but not compiled, which would take a minute
+    monkeypatch.setenv("ACCELERATE_DYNAMO_BACKEND", "eager")
+    compiled = trainer(tmp_path / "compiled", settings)
+    assert type(compiled.model).__name__ == "OptimizedModule"
+    state = compiled.run()
+    assert state.weights.keys() == plain.weights.keys()
+    for name, weights in plain.weights.items():
+        torch.testing.assert_close(state.weights[name], weights)
+
+
 def source(total=6, batch_size=4, drop_rate=0.2, augment=TRAINING.augment, seed=3, **changes):
     examples = PhotoExamples(pairs(total), augment, seed, 2)
     return BatchSource(examples, batch_size, drop_rate, 100, seed, **changes)
