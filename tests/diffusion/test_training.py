@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from pipeline.data.augmentation import GeometricSettings
 from pipeline.data.pairs import Pairs
-from pipeline.diffusion.batches import BatchSource, validation_batches
+from pipeline.diffusion.batches import BatchSource, total_ahead, validation_batches
 from pipeline.diffusion.examples import PhotoExamples
 from pipeline.diffusion.finetuning_settings import FinetuneSettings
 from pipeline.diffusion.image_kinds import SdmKind, SdmSettings
@@ -436,6 +436,15 @@ def test_batch_depends_on_seed_and_step_alone(ahead):
     for one, other in zip(vars(fresh).values(), vars(again).values(), strict=True):
         assert torch.equal(one, other)
     assert not torch.equal(source(seed=4).batch(5).epsilon, fresh.epsilon)
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "processes", "ahead"),
+    [("cpu", 16, 1, 0), ("cuda", 16, 1, 4), ("cuda", 8, 4, 1), ("cuda", 1, 1, 1)],
+)
+def test_batches_ahead_of_a_gpu_leave_it_a_core(monkeypatch, device, cores, processes, ahead):
+    monkeypatch.setattr("pipeline.diffusion.batches.total_cores", lambda: cores)
+    assert total_ahead(torch.device(device), processes) == ahead
 
 
 def test_processes_share_one_batch():
