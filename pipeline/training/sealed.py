@@ -8,6 +8,7 @@ Nothing is pickled.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,16 +55,29 @@ def write_sealed(path: Path, tensors: Tensors, content: dict[str, Any]) -> None:
     with writing(path, needed_bytes), replacing(path) as temporary:
         save_file(tensors, temporary, metadata=header)
         if path.exists():
-            path.replace(path_before(path))
+            _keep(path)
 
 
 def read_sealed(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Tensors on the CPU, and content, of a file that `write_sealed` wrote.
 
+    One that is replaced meanwhile is read anew: safetensors opens a file twice, first its header,
+    then its tensors, so it may see the header of one and the tensors of the next.
+
     Raises:
         FileNotFoundError: there is none.
         DamagedError: it is torn or altered, or was written by something else.
     """
+    while True:
+        opened = _identity(path)
+        try:
+            return _read_once(path)
+        except DamagedError:
+            if _identity(path) == opened:
+                raise
+
+
+def _read_once(path: Path) -> tuple[Tensors, dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()[HEADER])
@@ -99,6 +113,21 @@ def newest_whole(path: Path, read: Callable[[Path], T], may_move: bool = True) -
 def path_before(path: Path) -> Path:
     """Of the file that `path` replaced."""
     return path.with_name(f"before-{path.name}")
+
+
+def _keep(path: Path) -> None:
+    """Give the file its second name, so that at no moment there is none of the first."""
+    before = path_before(path)
+    before.unlink(missing_ok=True)
+    try:
+        os.link(path, before)
+    except OSError:  # a file system without hard links
+        path.replace(before)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _is_finite(tensor: Tensor) -> bool:

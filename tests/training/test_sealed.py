@@ -1,9 +1,15 @@
 """A file of tensors is whole, or is found not to be and the one before it is taken."""
 
+import contextlib
+import os
+from types import SimpleNamespace
+
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from pipeline.training import sealed
 from pipeline.training.divergence import DivergedError
 from pipeline.training.sealed import (
     DamagedError,
@@ -77,7 +83,7 @@ def test_the_one_before_takes_the_place_of_a_damaged_one(path, capsys):
     assert newest_whole(path, read_sealed)[1] == {"number": 1}
     assert "put aside as damaged-state.safetensors" in capsys.readouterr().out
     assert not path.exists() and path.with_name("damaged-state.safetensors").exists()
-    write(path, 3)  # killed between the two renames of the next writing: the one before is there
+    write(path, 3)
     assert newest_whole(path, read_sealed)[1] == {"number": 3}
     path.write_bytes(b"")
     path_before(path).write_bytes(b"")
@@ -93,3 +99,47 @@ def test_numbers_that_are_not_finite_replace_nothing(path):
     assert read_sealed(path)[1] == {"number": 1}
     write_sealed(path, {"w": large}, {"number": 2})
     assert torch.equal(read_sealed(path)[0]["w"], large)
+
+
+def test_one_that_is_replaced_while_it_is_read_is_read_anew(path, monkeypatch):
+    """safetensors opens the file a second time for the tensors, which may be those of the next."""
+    write(path, 1)
+
+    @contextlib.contextmanager
+    def opened_twice(path, framework):
+        monkeypatch.setattr(sealed, "safe_open", safe_open)
+        with safe_open(path, framework) as first:
+            header = first.metadata()
+        write(path, 2)
+        with safe_open(path, framework) as second:
+            yield SimpleNamespace(
+                metadata=lambda: header, keys=second.keys, get_tensor=second.get_tensor
+            )
+
+    monkeypatch.setattr(sealed, "safe_open", opened_twice)
+    tensors, content = read_sealed(path)
+    assert content == {"number": 2} and tensors["w"].tolist() == [2.0]
+
+
+def test_there_is_a_file_at_every_moment_of_a_writing(path, monkeypatch):
+    write(path, 1)
+    plain = os.replace
+
+    def replace(source, target):
+        assert read_sealed(path)[1] == read_sealed(path_before(path))[1] == {"number": 1}
+        plain(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    write(path, 2)
+    assert newest_whole(path, read_sealed)[1] == {"number": 2}
+
+
+def test_without_hard_links_the_one_before_is_kept_too(path, monkeypatch):
+    def refuse(source, target):
+        raise OSError("Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for number in (1, 2):
+        write(path, number)
+    assert read_sealed(path)[1] == {"number": 2}
+    assert read_sealed(path_before(path))[1] == {"number": 1}
