@@ -6,7 +6,6 @@ reads the demo reads the archive.
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from PIL import Image
 from pipeline.data.coco_regions import encode_region
 from pipeline.data.lemon_renderer import DemoSettings, Photo, render_fruit
 from pipeline.io.atomic import output_folder, write_bytes, write_json
-from pipeline.io.cores import total_cores
+from pipeline.io.processes import by_all_cores
 from pipeline.io.progress import progress
 
 CATEGORIES = (
@@ -58,17 +57,10 @@ def render_demo(folder: Path, settings: DemoSettings) -> dict[str, int]:
 
 def _render_all(settings: DemoSettings) -> Iterator[list[tuple[str, bytes, list]]]:
     """The fruits in order, whatever the number of processes."""
-    work = partial(_encode_fruit, settings=settings)
-    numbers = range(1, settings.fruits + 1)
-    workers = min(total_cores(), settings.fruits)
-    if workers == 1:
-        yield from map(work, numbers)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(work, numbers)
+    return by_all_cores(partial(_encode_fruit, settings), settings.fruits)
 
 
-def _encode_fruit(number: int, settings: DemoSettings) -> list[tuple[str, bytes, list]]:
+def _encode_fruit(settings: DemoSettings, index: int) -> list[tuple[str, bytes, list]]:
     """File name, JPEG bytes and (category, encoded region) of each view."""
     return [
         (
@@ -76,7 +68,7 @@ def _encode_fruit(number: int, settings: DemoSettings) -> list[tuple[str, bytes,
             _jpeg(photo, settings.jpeg_quality),
             [(category, encode_region(mask)) for category, mask in photo.regions],
         )
-        for photo in render_fruit(number, settings)
+        for photo in render_fruit(index + 1, settings)
     ]
 
 

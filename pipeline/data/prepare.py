@@ -3,10 +3,8 @@
 Photos are worked on by all cores, each on its own, so the bytes do not depend on how many.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +18,13 @@ from pipeline.data.records import Record
 from pipeline.data.silhouettes import threshold_silhouette
 from pipeline.data.subsets import SubsetSettings, label_map, possible_labels
 from pipeline.data.windows import Window, cut_windows, inside, plan_window
-from pipeline.io.cores import total_cores
-from pipeline.io.errors import UserError
 from pipeline.io.images import write_image, write_mask, write_silhouette
+from pipeline.io.processes import by_all_cores
 from pipeline.io.progress import progress
 
 # Below this, starting processes takes longer than the work.
 _MIN_PHOTOS_FOR_PROCESSES = 64
-# Few, as at the end one process may wait for another to do as many.
-_PHOTOS_AT_ONCE = 4
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -79,58 +75,13 @@ def prepare_photos(records: list[Record], ids: list[str], job: Job) -> list[Outc
     """
     for name in ("images", "masks", "objects")[: 2 + (job.object.source != "none")]:
         (job.folder / name).mkdir(parents=True, exist_ok=True)
-    workers = total_cores() if len(records) >= _MIN_PHOTOS_FOR_PROCESSES else 1
+    work = partial(_prepare_at, job, records, ids)
     outcomes: list[Outcome] = []
     with progress(len(records), "photos prepared") as bar:
-        for of_photo in _map(_Work(job, records, ids), workers):
+        for of_photo in by_all_cores(work, len(records), _MIN_PHOTOS_FOR_PROCESSES, _AT_ONCE):
             outcomes.extend(of_photo)
             bar.update()
     return outcomes
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The photos with their names, and what to do with each."""
-
-    job: Job
-    records: list[Record]
-    ids: list[str]
-
-    def at(self, index: int) -> list[Outcome]:
-        return _prepare(self.job, self.records[index], self.ids[index])
-
-
-_of_this_worker: list[_Work] = []
-
-
-def _map(work: _Work, workers: int) -> Iterator[list[Outcome]]:
-    """The outcomes of each photo, in order.
-
-    Every process gets all records as it starts: a forked one has them at once, where sending each
-    would write and read its polygons of thousands of numbers.
-    """
-    indices = range(len(work.records))
-    if workers == 1:
-        yield from map(work.at, indices)
-        return
-    try:
-        pool = ProcessPoolExecutor(workers, initializer=_of_this_worker.append, initargs=(work,))
-    except OSError as error:  # no semaphores, as in some containers
-        print(f"one process only: {error}")
-        yield from map(work.at, indices)
-        return
-    with pool:
-        try:
-            yield from pool.map(_prepare_at, indices, chunksize=_PHOTOS_AT_ONCE)
-        except BrokenProcessPool:
-            raise UserError(
-                f"one of {workers} processes was killed, most likely for want of memory; "
-                "free some or give the container more"
-            ) from None
-
-
-def _prepare_at(index: int) -> list[Outcome]:
-    return _of_this_worker[-1].at(index)
 
 
 @dataclass(frozen=True)
@@ -144,9 +95,10 @@ class _View:
     outcome: Outcome
 
 
-def _prepare(job: Job, record: Record, name: str) -> list[Outcome]:
+def _prepare_at(job: Job, records: list[Record], ids: list[str], index: int) -> list[Outcome]:
+    record = records[index]
     try:
-        return _prepare_photo(job, record, name)
+        return _prepare_photo(job, record, ids[index])
     except FaultError as fault:
         return [Outcome(record.source, problem=fault.at(record.image, record.source))]
 

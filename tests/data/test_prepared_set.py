@@ -163,9 +163,10 @@ def test_split_table_and_classes(lemons, tmp_path):
 
 def test_same_parameters_give_the_same_bytes(lemons, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.data.prepare._MIN_PHOTOS_FOR_PROCESSES", 1)
-    monkeypatch.setattr("pipeline.data.prepare.total_cores", lambda: 2)
+    monkeypatch.setattr("pipeline.data.coco._MIN_PHOTOS_FOR_PROCESSES", 1)
+    monkeypatch.setattr("pipeline.io.processes.total_cores", lambda: 2)
     _prepare(_choice(lemons), tmp_path / "several")
-    monkeypatch.setattr("pipeline.data.prepare.total_cores", lambda: 1)
+    monkeypatch.setattr("pipeline.io.processes.total_cores", lambda: 1)
     _prepare(_choice(lemons), tmp_path / "one")
 
     def digests(folder):
@@ -177,18 +178,6 @@ def test_same_parameters_give_the_same_bytes(lemons, tmp_path, monkeypatch):
     first = digests(tmp_path / "several")
     assert len(first) == 3 * TOTAL + 3
     assert first == digests(tmp_path / "one")
-
-
-def test_without_processes_one_core_does_the_work(lemons, tmp_path, monkeypatch, capsys):
-    def refuse(_workers, **_more):
-        raise OSError("no semaphores")
-
-    monkeypatch.setattr("pipeline.data.prepare._MIN_PHOTOS_FOR_PROCESSES", 1)
-    monkeypatch.setattr("pipeline.data.prepare.total_cores", lambda: 2)
-    monkeypatch.setattr("pipeline.data.prepare.ProcessPoolExecutor", refuse)
-    _prepare(_choice(lemons), tmp_path / "out")
-    assert len(read_manifest(tmp_path / "out")) == TOTAL
-    assert "one process only: no semaphores" in capsys.readouterr().out
 
 
 def test_regions_that_vanish_drop_the_photo_or_leave_it_without_defect(lemons, tmp_path):
