@@ -7,7 +7,6 @@ clashing image or category ids do.
 """
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,8 @@ from pipeline.data.problems import FaultError, is_utf8
 from pipeline.data.records import Reading, Record, no_masks
 from pipeline.data.segmentations import check_segmentation, covers_nothing, decode_regions
 from pipeline.io.params import Settings
-from pipeline.io.processes import by_all_cores
 
 _TOTAL_NAMED = 5
-# Below this, starting processes takes longer than the reading of headers, 0.3 ms each.
-_MIN_PHOTOS_FOR_PROCESSES = 256
-_AT_ONCE = 32
 
 
 class CocoSettings(Settings):
@@ -46,10 +41,8 @@ def read_coco(root: Path, settings: CocoSettings) -> Reading:
     folders = _folders(root, file.path, settings)
     reading = Reading(categories=list(dict.fromkeys(file.names.values())))
     records: dict[str, tuple[int, Record]] = {}
-    look = partial(_look, root, folders, [entry for _, entry in file.images.values()])
-    looks = by_all_cores(look, len(file.images), _MIN_PHOTOS_FOR_PROCESSES, _AT_ONCE)
-    for key, seen in zip(file.images, looks, strict=True):
-        record = _read_entry(root, file, key, seen, reading)
+    for key in file.images:
+        record = _read_entry(root, folders, file, key, reading)
         if record is not None and records.setdefault(record.source, (key, record))[0] != key:
             _blame_both(file, records[record.source][0], key, record.source)
     kept = {key: record for key, record in records.values() if key not in file.spoilt}
@@ -102,45 +95,29 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What an entry of `images` and its photo's header say, and what is wrong with either."""
-
-    size: tuple[int, int] | None = None  # at which it was annotated
-    image: Path | None = None
-    header: Header | None = None
-    fault: FaultError | None = None
-
-
-def _look(root: Path, folders: list[Path], entries: list[dict[str, Any]], index: int) -> _Look:
-    entry = entries[index]
-    image = None
-    try:
-        size = _annotated_size(entry)
-        image = _find(root, folders, entry["file_name"])
-        header = read_header(image)
-    except FaultError as fault:
-        return _Look(image=image, fault=fault)
-    return _Look(size or header.upright, image, header)
-
-
 def _read_entry(
-    root: Path, file: CocoFile, key: int, look: _Look, reading: Reading
+    root: Path, folders: list[Path], file: CocoFile, key: int, reading: Reading
 ) -> Record | None:
     """The photo of an entry of `images`; None = there is a problem, which the file then has."""
     index, entry = file.images[key]
     where, regions = f"images[{index}]", file.regions[key]
-    size, image, header = look.size, look.image, look.header
-    if look.fault is not None:
+    image, header = None, None
+    try:
+        size = _annotated_size(entry)
+        image = _find(root, folders, entry["file_name"])
+        header = read_header(image)
+        size = size or header.upright
+    except FaultError as fault:
         file.spoilt.add(key)
         inside = "" if image else f"{where}."
-        file.problems.append(look.fault.at(image or file.path, entry["file_name"], inside))
+        file.problems.append(fault.at(image or file.path, entry["file_name"], inside))
+        size = None
     for region in regions:
         try:
             check_segmentation(region.segmentation, size)
         except FaultError as fault:
             file.blame(f"{region.where}.{fault.args[0]}", *fault.args[1:], key)
-    if size is None or image is None or header is None:
+    if size is None or header is None:
         return None
     source = Path(os.path.relpath(_plain(image), _plain(root))).as_posix()
     orientation = _orientation_of_masks(size, header, source, reading)

@@ -115,11 +115,7 @@ def test_photos_are_found_with_and_without_prefix(tmp_path, name, images):
     assert record.source == "images/a b (1).png"
 
 
-@pytest.mark.parametrize("cores", [1, 2])
-def test_every_fault_is_listed_with_file_and_field(tmp_path, monkeypatch, cores):
-    monkeypatch.setattr("pipeline.io.processes.total_cores", lambda: cores)
-    monkeypatch.setattr("pipeline.data.coco._MIN_PHOTOS_FOR_PROCESSES", 1)
-    monkeypatch.setattr("pipeline.data.coco._AT_ONCE", 1)
+def test_every_fault_is_listed_with_file_and_field(tmp_path):
     annotations = [
         _region([SQUARE], image_id=77),
         _region([SQUARE], category_id=1),

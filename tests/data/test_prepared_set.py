@@ -163,7 +163,6 @@ def test_split_table_and_classes(lemons, tmp_path):
 
 def test_same_parameters_give_the_same_bytes(lemons, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.data.prepare._MIN_PHOTOS_FOR_PROCESSES", 1)
-    monkeypatch.setattr("pipeline.data.coco._MIN_PHOTOS_FOR_PROCESSES", 1)
     monkeypatch.setattr("pipeline.io.processes.total_cores", lambda: 2)
     _prepare(_choice(lemons), tmp_path / "several")
     monkeypatch.setattr("pipeline.io.processes.total_cores", lambda: 1)
