@@ -38,7 +38,7 @@ def test_a_preset_is_valid(name, tmp_path):
     }
     sdm = section(SdmSettings, "image_dm.sdm", params)
     with torch.device("meta"):
-        build_network(sdm.network, 2, sdm.diffusion.learns_variance, size)
+        build_network(sdm.network, 2, sdm.diffusion.output_groups, size)
         for key, codec in (("image_dm.ldm", autoencoder), ("mask_dm.latent", mask_autoencoder)):
             build_autoencoder(codec, 3)
             factor = 2 ** (len(codec.multipliers) - 1)

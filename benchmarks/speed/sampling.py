@@ -102,9 +102,9 @@ def round_objects(total: int, size: tuple[int, int]) -> Tensor:
 def full_size(kind: SdmKind, condition: Tensor) -> nn.Module:
     """The network of `kind` without the pixel-unshuffle that lets it work on smaller maps."""
     settings = kind.settings.network.model_copy(update={"unshuffle": 1})
-    learns_variance = kind.settings.diffusion.learns_variance
+    groups = kind.settings.diffusion.output_groups
     size = (condition.shape[2], condition.shape[3])
-    return randomise(build_network(settings, condition.shape[1], learns_variance, size))
+    return randomise(build_network(settings, condition.shape[1], groups, size))
 
 
 @torch.no_grad()
@@ -158,7 +158,7 @@ def _evaluation(
         model.to(memory_format=layout)  # several contenders share the network
         with torch.autocast(x.device.type, torch.bfloat16, precision == "bf16"):
             if guided is not None:
-                return guided.predict(image, times, 1.0)[0]
+                return guided.predict(image, times, 1.0)
             return two_passes(model, image, times, condition)
 
     work()  # what is computed once is not counted

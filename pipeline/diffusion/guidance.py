@@ -58,8 +58,8 @@ class GuidedNetwork:
         guidance: float,
         interval: GuidanceInterval | None = None,
     ) -> None:
-        """The network maps (x, timesteps, condition) to the channels of x, or to twice as many
-        with the variance in the last half.
+        """The network maps (x, timesteps, condition) to the channels of x, or to several times as
+        many, of which the first are guided.
 
         Args:
             network: see above; one that `keep`s is given each condition once.
@@ -81,10 +81,8 @@ class GuidedNetwork:
             self._alone = condition
             self._both = torch.cat([condition, null]) if is_guided else None  # 2N×K×H×W
 
-    def predict(
-        self, x: Tensor, timesteps: Tensor, noise_level: float
-    ) -> tuple[Tensor, Tensor | None]:
-        """The prediction, and its raw variance channels if there are any.
+    def predict(self, x: Tensor, timesteps: Tensor, noise_level: float) -> Tensor:
+        """The network's output, guided.
 
         Args:
             x: noisy images, N×C×H×W.
@@ -93,27 +91,16 @@ class GuidedNetwork:
                 keeps conditions, over N under both), otherwise, as at guidance 0, once over N.
 
         Returns:
-            Prediction N×C×H×W and variance N×C×H×W or None, float32. The variance is that of the
-            conditional pass: guidance is defined for the mean only.
+            Float32 N×gC×H×W. The first C channels are guided, the others (a learned variance or
+            skip) are those of the conditional pass: guidance is defined for the mean only.
         """
         if self.guidance == 0 or not self.interval.holds(noise_level):
-            return _split(self.network(x, timesteps, self._alone), x)
+            return self.network(x, timesteps, self._alone).float()
         times = 1 if self._keeps else 2
         inputs = x.repeat(times, 1, 1, 1), timesteps.repeat(times)
-        output = self.network(*inputs, self._both)  # 2N×…
-        prediction, variance = _split(output, x)
-        conditional, unconditional = prediction.chunk(2)  # N×C×H×W each
-        guided = (1 + self.guidance) * conditional - self.guidance * unconditional
-        return guided, None if variance is None else variance.chunk(2)[0]
-
-
-def _split(output: Tensor, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    channels = x.shape[1]
-    if output.shape[1] not in (channels, 2 * channels):
-        raise ValueError(
-            f"network output: got {output.shape[1]} channels, expected {channels}, or "
-            f"{2 * channels} with a learned variance"
-        )
-    output = output.float()
-    learned = output.shape[1] == 2 * channels
-    return output[:, :channels], output[:, channels:] if learned else None
+        conditional, unconditional = self.network(*inputs, self._both).float().chunk(2)  # N×…
+        first = slice(0, x.shape[1])
+        guided = (1 + self.guidance) * conditional[:, first] - self.guidance * unconditional[
+            :, first
+        ]
+        return torch.cat([guided, conditional[:, x.shape[1] :]], dim=1)

@@ -87,8 +87,8 @@ class SdmKind:
 
     def build(self, condition_channels: int, size: tuple[int, int]) -> nn.Module:
         """See ImageKind."""
-        learns_variance = self.settings.diffusion.learns_variance
-        return build_network(self.settings.network, condition_channels, learns_variance, size)
+        groups = self.settings.diffusion.output_groups
+        return build_network(self.settings.network, condition_channels, groups, size)
 
     def examples(self, pairs: Pairs, total_classes: int, seed: int, training: bool) -> Examples:
         """See ImageKind."""
@@ -132,6 +132,7 @@ class LdmKind:
             space.channels,
             (space.height, space.width),
             condition_channels,
+            self.settings.diffusion.output_groups,
         )
 
     @torch.no_grad()

@@ -19,6 +19,7 @@ from pipeline.diffusion.schedules import (
     DiffusionSettings,
     Schedule,
     at,
+    split_output,
     target,
     to_x0,
 )
@@ -48,7 +49,7 @@ def training_loss(
     """The loss of a batch.
 
     Args:
-        output: the network's, N×C×H×W, or N×2C×H×W with a learned variance.
+        output: the network's, N×gC×H×W with g = `settings.output_groups`.
         x0: clean images in [−1, 1] or latents, N×C×H×W.
         epsilon: the noise in x_t, N×C×H×W.
         x_t: what the network saw, N×C×H×W.
@@ -61,19 +62,21 @@ def training_loss(
     Returns:
         Scalars; `total` is what to minimise.
     """
-    channels = x0.shape[1]
-    mean_output, variance_output = output[:, :channels], output[:, channels:]
+    outputs = split_output(settings, output, x0.shape[1])
     signal, noise = schedule.factors(t)
-    error = mean_output - target(settings, x0, epsilon, signal, noise)
+    if settings.learns_skip:
+        error = to_x0(settings, outputs, x_t, signal, noise) - x0
+    else:
+        error = outputs.prediction - target(settings, x0, epsilon, signal, noise)
     pixel_weights = 1 + (settings.defect_weight - 1) * defects[:, None].to(error.dtype)  # N×1×H×W
     weights = timestep_weights(settings, schedule.snr[t]).view(-1, 1, 1, 1) * pixel_weights
     if channel_weights is not None:
         weights = weights * channel_weights.to(error).view(1, -1, 1, 1)
     simple = (weights * (error.abs() if settings.loss == "l1" else error.square())).mean()
-    if not settings.learns_variance:
+    if outputs.variance is None:
         return Loss(simple, simple, torch.zeros_like(simple))
-    x0_hat = to_x0(settings, mean_output.detach(), x_t, signal, noise)
-    vb = variational_bound(x0, x0_hat, variance_output, x_t, t, schedule).mean()
+    x0_hat = to_x0(settings, outputs, x_t, signal, noise).detach()
+    vb = variational_bound(x0, x0_hat, outputs.variance, x_t, t, schedule).mean()
     return Loss(simple + vb, simple, vb)
 
 
@@ -96,6 +99,9 @@ _ERROR_PER_X0_ERROR: dict[str, Callable[[DiffusionSettings, Tensor], Tensor]] = 
     "epsilon": lambda settings, snr: snr,
     "v": lambda settings, snr: snr + 1,
     "x0": lambda settings, snr: torch.ones_like(snr),
+    "x0_learned_skip": lambda settings, snr: torch.ones_like(
+        snr
+    ),  # `training_loss` takes that of x0
     "x0_skip": lambda settings, snr: (1 + settings.skip_deviation**2 * snr) ** 2,
 }
 

@@ -72,7 +72,7 @@ def new_network(kind: MaskKind, height: int, width: int) -> ConcatUNet:
         space.channels,
         (space.height, space.width),
         condition_inputs=0,
-        learns_variance=kind.settings.diffusion.learns_variance,
+        output_groups=kind.settings.diffusion.output_groups,
         name=f"mask_dm.{kind.name}.network",
     )
 

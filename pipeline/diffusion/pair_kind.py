@@ -85,7 +85,8 @@ class PairKind:
     def build(self, condition_channels: int, size: tuple[int, int]) -> nn.Module:
         """See ImageKind; there are as many labels as a condition would have channels."""
         code = label_code(self.settings.code, condition_channels)
-        return build_pair_unet(self.settings.network, code.channels, size)
+        groups = self.settings.diffusion.output_groups
+        return build_pair_unet(self.settings.network, code.channels, size, groups)
 
     def examples(self, pairs: Pairs, total_classes: int, seed: int, training: bool) -> Examples:
         """See ImageKind."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from pipeline.diffusion.guidance import GuidanceInterval, GuidedNetwork
 from pipeline.diffusion.respacing import respaced_betas, respaced_timesteps, solver_timesteps
-from pipeline.diffusion.schedules import DiffusionSettings, make_betas, to_x0
+from pipeline.diffusion.schedules import DiffusionSettings, make_betas, split_output, to_x0
 from pipeline.io.errors import UserError
 from pipeline.io.params import Settings
 from pipeline.training.precision import Precision
@@ -211,8 +211,8 @@ def draw(
     """Draw one image for each condition.
 
     Args:
-        network: maps (x N×C×h×w, timesteps N, condition N×K×H×W) to N×C×h×w, or N×2C×h×w with a
-            learned variance; runs in evaluation mode and is left in the mode it was in.
+        network: maps (x N×C×h×w, timesteps N, condition N×K×H×W) to N×gC×h×w, g =
+            `diffusion.output_groups`; runs in evaluation mode and is left in the mode it was in.
         diffusion: the process it was trained on.
         conditions: float N×K×H×W; K = 0 for an unconditional network.
         generators: N CPU generators; the i-th alone provides the noise of the i-th image.
@@ -245,10 +245,11 @@ def draw(
             signal, noise = alphas_cumprod[t].sqrt(), (1 - alphas_cumprod[t]).sqrt()
             timesteps = torch.full((len(x),), t, device=device)  # N
             with torch.autocast(device.type, torch.bfloat16, settings.precision == "bf16"):
-                output, variance = guided.predict(x, timesteps, float(noise / signal))
-            x0 = to_x0(diffusion, output, x, signal, noise)
+                output = guided.predict(x, timesteps, float(noise / signal))
+            outputs = split_output(diffusion, output, space.channels)
+            x0 = to_x0(diffusion, outputs, x, signal, noise)
             x0 = _within(x0, space.limit) if settings.clip else x0
-            x = sampler.step(i, x0, variance, x, generators)
+            x = sampler.step(i, x0, outputs.variance, x, generators)
     finally:
         network.train(was_training)
     return _within(x, space.limit)

@@ -12,11 +12,16 @@ to err by `skip_deviation` = d (0.05 for images in [−1, 1]; latents of deviati
     x0 = (σ²·F + d²·√ᾱ·x_t) / (σ² + d²·ᾱ),  σ² = 1 − ᾱ.
 d = 0 is x0-prediction, d = 1 is v-prediction up to a factor; the skip connection of Karras et al.
 2022 (EDM, eq. 7) with the deviation that is left once the mask is known, in place of σ_data.
+
+A network that makes nothing of weak noise errs by white noise of deviation d, and that is what a
+sampler then draws, all of it in many steps and some of it in few: grain, also where F is sure. With
+`x0_learned_skip` the network has further outputs r, one for each channel of F, and d is
+`skip_deviation` · exp(4 tanh(r / 4)): small on a plain background, large on a defect's texture.
 """
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field, model_validator
@@ -24,6 +29,7 @@ from torch import Tensor
 
 from pipeline.io.params import Settings
 
+_SKIP_RANGE = 4.0  # e⁴ = 55 times as much or as little as skip_deviation
 MAX_BETA = 0.999  # Nichol & Dhariwal: keeps the cosine schedule's last steps from being singular
 
 
@@ -32,20 +38,32 @@ class DiffusionSettings(Settings):
 
     timesteps: int = Field(1000, ge=2, le=100_000)
     schedule: Literal["linear", "scaled_linear", "cosine"] = "linear"
-    prediction: Literal["epsilon", "v", "x0", "x0_skip"] = "epsilon"
-    skip_deviation: float = Field(0.05, gt=0)  # d above; x0_skip only
+    prediction: Literal["epsilon", "v", "x0", "x0_skip", "x0_learned_skip"] = "epsilon"
+    skip_deviation: float = Field(0.05, gt=0)  # d above, where it is learned its first value
     loss: Literal["mse", "l1", "hybrid"] = "hybrid"
     snr_clamp: list[float] | None = None
     defect_weight: float = Field(1.0, ge=0)
 
     @property
     def learns_variance(self) -> bool:
-        """Whether the network has three further output channels for the variance."""
+        """Whether the network has as many further output channels for the variance."""
         return self.loss == "hybrid"
+
+    @property
+    def learns_skip(self) -> bool:
+        """Whether the network has as many further output channels for d."""
+        return self.prediction == "x0_learned_skip"
+
+    @property
+    def output_groups(self) -> int:
+        """How many times as many channels the network puts out as it denoises."""
+        return 1 + self.learns_skip + self.learns_variance
 
     @model_validator(mode="after")
     def _check_snr_clamp(self) -> "DiffusionSettings":
         if self.snr_clamp is None:
+            if self.learns_skip:  # the weight 1 is that of an output that is not all of the image
+                raise ValueError("snr_clamp [low, high] where prediction is x0_learned_skip")
             return self
         if len(self.snr_clamp) != 2 or not 0 <= self.snr_clamp[0] < self.snr_clamp[1]:
             raise ValueError(f"snr_clamp as [low, high] with 0 ≤ low < high, not {self.snr_clamp}")
@@ -134,27 +152,43 @@ def add_noise(x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor) -> Ten
     return signal * x0 + noise * epsilon
 
 
+class Outputs(NamedTuple):
+    """Channels of a network's output, N×C×H×W each; None = it has none of that kind."""
+
+    prediction: Tensor
+    skip: Tensor | None
+    variance: Tensor | None
+
+
+def split_output(settings: DiffusionSettings, output: Tensor, channels: int) -> Outputs:
+    """The groups of C `channels` of a network's output, N×gC×H×W with g = `output_groups`.
+
+    Raises:
+        ValueError: it has more or fewer channels.
+    """
+    groups = settings.output_groups
+    if output.shape[1] != groups * channels:
+        raise ValueError(
+            f"network output: got {output.shape[1]} channels, expected {groups} · {channels}"
+        )
+    parts = list(output.chunk(groups, dim=1))
+    prediction = parts.pop(0)
+    skip = parts.pop(0) if settings.learns_skip else None
+    return Outputs(prediction, skip, parts.pop(0) if settings.learns_variance else None)
+
+
 def target(
     settings: DiffusionSettings, x0: Tensor, epsilon: Tensor, signal: Tensor, noise: Tensor
 ) -> Tensor:
-    """What the network should output for `settings.prediction`."""
+    """What the network should output for `settings.prediction`, whose skip is not learned."""
     return _TARGETS[settings.prediction](settings, x0, epsilon, signal, noise)
 
 
 def to_x0(
-    settings: DiffusionSettings, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor
+    settings: DiffusionSettings, outputs: Outputs, x_t: Tensor, signal: Tensor, noise: Tensor
 ) -> Tensor:
-    """The clean image that an output of the network implies."""
-    return _TO_X0[settings.prediction](settings, output, x_t, signal, noise)
-
-
-def to_epsilon(
-    settings: DiffusionSettings, output: Tensor, x_t: Tensor, signal: Tensor, noise: Tensor
-) -> Tensor:
-    """The noise that an output of the network implies; needs noise > 0."""
-    if settings.prediction == "epsilon":
-        return output
-    return (x_t - signal * to_x0(settings, output, x_t, signal, noise)) / noise
+    """The clean image that the outputs of a network imply, N×C×H×W."""
+    return _TO_X0[settings.prediction](settings, outputs, x_t, signal, noise)
 
 
 _TARGETS: dict[str, Callable[..., Tensor]] = {
@@ -166,12 +200,24 @@ _TARGETS: dict[str, Callable[..., Tensor]] = {
     ),
 }
 
+
+def _x0_of_skip(
+    settings: DiffusionSettings, outputs: Outputs, x_t: Tensor, signal: Tensor, noise: Tensor
+) -> Tensor:
+    deviation: float | Tensor = settings.skip_deviation
+    if outputs.skip is not None:
+        deviation = deviation * (_SKIP_RANGE * torch.tanh(outputs.skip / _SKIP_RANGE)).exp()
+    return (noise**2 * outputs.prediction + deviation**2 * signal * x_t) / (
+        noise**2 + (deviation * signal) ** 2
+    )
+
+
 _TO_X0: dict[str, Callable[..., Tensor]] = {
-    "epsilon": lambda settings, output, x_t, signal, noise: (x_t - noise * output) / signal,
-    "v": lambda settings, output, x_t, signal, noise: signal * x_t - noise * output,
-    "x0": lambda settings, output, x_t, signal, noise: output,
-    "x0_skip": lambda settings, output, x_t, signal, noise: (
-        (noise**2 * output + settings.skip_deviation**2 * signal * x_t)
-        / (noise**2 + (settings.skip_deviation * signal) ** 2)
+    "epsilon": lambda settings, outputs, x_t, signal, noise: (
+        (x_t - noise * outputs.prediction) / signal
     ),
+    "v": lambda settings, outputs, x_t, signal, noise: signal * x_t - noise * outputs.prediction,
+    "x0": lambda settings, outputs, x_t, signal, noise: outputs.prediction,
+    "x0_skip": _x0_of_skip,
+    "x0_learned_skip": _x0_of_skip,
 }

@@ -102,7 +102,8 @@ def new_network(
     settings: SuperresSettings, layout: PairLayout, size: tuple[int, int]
 ) -> SuperresUNet:
     """A new network that draws pairs of height × width `size`, with torch's random state."""
-    return build_superres_unet(settings.network, layout.channels, layout.channels + 1, size)
+    groups = settings.diffusion.output_groups
+    return build_superres_unet(settings.network, layout.channels, layout.channels + 1, size, groups)
 
 
 def load_superres(

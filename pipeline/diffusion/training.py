@@ -19,7 +19,14 @@ from pipeline.diffusion.batches import Batch, BatchSource, total_ahead, validati
 from pipeline.diffusion.examples import Examples
 from pipeline.diffusion.extras import NO_EXTRAS, Extras
 from pipeline.diffusion.losses import Loss, training_loss
-from pipeline.diffusion.schedules import DiffusionSettings, Schedule, add_noise, make_betas, to_x0
+from pipeline.diffusion.schedules import (
+    DiffusionSettings,
+    Schedule,
+    add_noise,
+    make_betas,
+    split_output,
+    to_x0,
+)
 from pipeline.diffusion.training_settings import COLOUR_DIVERGENCE, TrainingSettings
 from pipeline.io.allocation import keep_freed_memory
 from pipeline.io.errors import UserError
@@ -220,7 +227,7 @@ class Trainer:
         batch = batch.to(self.accelerator.device)
         x_t = add_noise(batch.x0, batch.epsilon, *self.schedule.factors(batch.t))
         x_t = x_t.contiguous(memory_format=torch.channels_last)
-        output = model(x_t, batch.t, batch.condition).float()  # N×C or 2C×h×w
+        output = model(x_t, batch.t, batch.condition).float()  # N×gC×h×w
         loss = training_loss(
             output,
             batch.x0,
@@ -237,7 +244,8 @@ class Trainer:
     def _opponents(self, outcome: _Outcome, noise: torch.Generator) -> tuple[Tensor, Tensor]:
         """x_{t−1} as the network draws it and as it is, for the discriminator."""
         x0, x_t, t = outcome.batch.x0, outcome.x_t, outcome.batch.t
-        x0_hat = to_x0(self.diffusion, outcome.output, x_t, *self.schedule.factors(t))
+        outputs = split_output(self.diffusion, outcome.output, x0.shape[1])
+        x0_hat = to_x0(self.diffusion, outputs, x_t, *self.schedule.factors(t))
         return draw_opponents(x0_hat, x_t, x0, t, self.schedule, noise)
 
     def _is_due(self, every: int | None) -> bool:

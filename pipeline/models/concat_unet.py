@@ -48,7 +48,7 @@ def build_concat_unet(
     channels: int,
     size: tuple[int, int],
     condition_inputs: int,
-    learns_variance: bool = False,
+    output_groups: int = 1,
     name: str = "image_dm.ldm.network",
 ) -> "ConcatUNet":
     """The network for latents (or label maps) of height × width `size`.
@@ -58,7 +58,7 @@ def build_concat_unet(
         channels: C of what is denoised.
         size: its height and width.
         condition_inputs: K of the condition; 0 = unconditional.
-        learns_variance: whether there are C further outputs.
+        output_groups: how many times C outputs there are.
         name: of the section, for messages.
 
     Raises:
@@ -82,7 +82,7 @@ def build_concat_unet(
         )
     return ConcatUNet(
         channels=channels,
-        out_channels=channels * (2 if learns_variance else 1),
+        out_channels=channels * output_groups,
         condition_inputs=condition_inputs,
         attention_levels=[level for level in levels if sides[level] in settings.attention],
         **settings.model_dump(exclude={"attention"}),
@@ -94,7 +94,7 @@ class ConcatUNet(ModelMixin, ConfigMixin):
 
     Args:
         channels: C of the latents.
-        out_channels: C, or 2C where the variance is learned.
+        out_channels: C, or a multiple of it where more than the latents is learned.
         condition_inputs: K of the condition tensor; 0 = unconditional.
         width: channels of the first level; level i has width · multipliers[i].
         multipliers: see width.

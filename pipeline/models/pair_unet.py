@@ -54,6 +54,7 @@ def build_pair_unet(
     settings: PairNetworkSettings,
     code_channels: int,
     size: tuple[int, int],
+    output_groups: int = 1,
     name: str = "image_dm.pair.network",
 ) -> "PairUNet":
     """The network for pairs of height × width `size`.
@@ -62,6 +63,7 @@ def build_pair_unet(
         settings: see there.
         code_channels: k of the mask's code.
         size: height and width of image and mask.
+        output_groups: how many outputs there are for each channel.
         name: of the section, for messages.
 
     Raises:
@@ -70,7 +72,9 @@ def build_pair_unet(
     """
     check_size(size, settings.multipliers, settings.unshuffle, name)
     check_heads(settings.heads, level_widths(settings.width, settings.multipliers)[-1], name)
-    return PairUNet(code_channels=code_channels, **settings.model_dump())
+    return PairUNet(
+        code_channels=code_channels, output_groups=output_groups, **settings.model_dump()
+    )
 
 
 class Encoder(nn.Module):
@@ -192,6 +196,7 @@ class PairUNet(ModelMixin, ConfigMixin):
         scale_shift: how the time embedding enters.
         unshuffle: fold f×f pixels into channels at each branch's input.
         dropout: in the residual layers.
+        output_groups: how many outputs there are for each channel.
     """
 
     _supports_gradient_checkpointing = True
@@ -210,6 +215,7 @@ class PairUNet(ModelMixin, ConfigMixin):
         scale_shift: bool,
         unshuffle: int,
         dropout: float,
+        output_groups: int = 1,
     ) -> None:
         super().__init__()
         kind = ARCHITECTURES[architecture]
@@ -225,7 +231,7 @@ class PairUNet(ModelMixin, ConfigMixin):
         self.bottleneck = Bottleneck(widths[-1], total_branches, heads, groups)
         self.decoder = Decoder(widths, total_branches, skips, shape)
         self.outputs = nn.ModuleList(
-            output_head(widths[0], channels, groups) for channels in folded
+            output_head(widths[0], channels * output_groups, groups) for channels in folded
         )
         start_at_identity(self)
 
@@ -238,7 +244,7 @@ class PairUNet(ModelMixin, ConfigMixin):
             condition: N×0×h×w, as there is none.
 
         Returns:
-            float N×(3+k)×h×w.
+            float N×g(3+k)×h×w in g = `output_groups` groups of the channels of x.
 
         Raises:
             ValueError: the condition has channels.
@@ -252,8 +258,12 @@ class PairUNet(ModelMixin, ConfigMixin):
         ]  # N×w₀×h/f×w/f each
         branches, skips = self.encoder(branches, time)
         branches = self.decoder(self.bottleneck(branches), skips, time)
-        predicted = [head(x) for head, x in zip(self.outputs, branches, strict=True)]
-        return functional.pixel_shuffle(torch.cat(predicted, dim=1), self.config.unshuffle)
+        predicted = [
+            head(x).chunk(self.config.output_groups, dim=1)
+            for head, x in zip(self.outputs, branches, strict=True)
+        ]  # of each branch, its part of each group
+        in_groups = torch.cat([part for group in zip(*predicted, strict=True) for part in group], 1)
+        return functional.pixel_shuffle(in_groups, self.config.unshuffle)
 
 
 def _exchange(channels: int, total_branches: int, skips: SkipName) -> nn.Module:

@@ -45,10 +45,10 @@ class NetworkSettings(Settings):
 def build_network(
     settings: NetworkSettings,
     condition_channels: int,
-    learns_variance: bool,
+    output_groups: int,
     image_size: tuple[int, int],
 ) -> "SpadeUNet":
-    """The network for images of height × width `image_size`.
+    """The network for images of height × width `image_size`, with 3 outputs in each group.
 
     `settings.attention` names feature maps by their shorter side in pixels at that size.
 
@@ -68,7 +68,7 @@ def build_network(
         )
     return SpadeUNet(
         condition_channels=condition_channels,
-        out_channels=IMAGE_CHANNELS * (2 if learns_variance else 1),
+        out_channels=IMAGE_CHANNELS * output_groups,
         attention_levels=[level for level in levels if sides[level] in settings.attention],
         **settings.model_dump(exclude={"attention"}),
     )
@@ -80,7 +80,7 @@ class SpadeUNet(ModelMixin, ConfigMixin):
 
     Args:
         condition_channels: K of the condition tensor.
-        out_channels: 3, or 6 where the variance is learned.
+        out_channels: 3, or a multiple of it where more than the image is learned.
         width: channels of the first level; level i has width · multipliers[i].
         blocks: residual blocks a level in the encoder; the decoder has one more.
         attention_levels: levels (0 = finest) with attention after each block; the middle block
@@ -211,9 +211,9 @@ class SpadeUNet(ModelMixin, ConfigMixin):
                 encoder, which sees none of them, then runs once for all.
 
         Returns:
-            float N×3×H×W, or N×6×H×W with a learned variance: its last three channels are the
-            interpolation between log β̃ and log β, −1…1 (not clamped). With P conditions PN, all
-            images under the first, then all under the next.
+            float N×out_channels×H×W; of a learned variance the channels are the interpolation
+            between log β̃ and log β, −1…1 (not clamped). With P conditions PN, all images under
+            the first, then all under the next.
 
         Raises:
             UserError: height or width is not divisible by the total stride.

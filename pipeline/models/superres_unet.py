@@ -41,6 +41,7 @@ def build_superres_unet(
     channels: int,
     condition_channels: int,
     size: tuple[int, int],
+    output_groups: int = 1,
     name: str = "superres.network",
 ) -> "SuperresUNet":
     """The network that draws at height × width `size`.
@@ -50,6 +51,7 @@ def build_superres_unet(
         channels: C of what is drawn.
         condition_channels: K of the condition.
         size: of what is drawn.
+        output_groups: how many outputs there are for each channel.
         name: of the section, for messages.
 
     Raises:
@@ -60,7 +62,10 @@ def build_superres_unet(
     if settings.attention:
         check_heads(settings.heads, level_widths(settings.width, settings.multipliers)[-1], name)
     return SuperresUNet(
-        channels=channels, condition_channels=condition_channels, **settings.model_dump()
+        channels=channels,
+        condition_channels=condition_channels,
+        output_groups=output_groups,
+        **settings.model_dump(),
     )
 
 
@@ -79,6 +84,7 @@ class SuperresUNet(ModelMixin, ConfigMixin):
         scale_shift: how the time embedding enters.
         unshuffle: fold f×f pixels into channels at the input.
         dropout: in the residual layers.
+        output_groups: how many outputs there are for each channel.
     """
 
     _supports_gradient_checkpointing = True
@@ -97,6 +103,7 @@ class SuperresUNet(ModelMixin, ConfigMixin):
         scale_shift: bool,
         unshuffle: int,
         dropout: float,
+        output_groups: int = 1,
     ) -> None:
         super().__init__()
         widths = level_widths(width, multipliers)
@@ -114,7 +121,7 @@ class SuperresUNet(ModelMixin, ConfigMixin):
             UpBlock(coarse + extra, coarse, fine, DirectSkips, shape)
             for fine, coarse in list(pairwise(widths))[::-1]
         )
-        self.output = output_head(widths[0], channels * folded, groups)
+        self.output = output_head(widths[0], channels * output_groups * folded, groups)
         start_at_identity(self)
 
     def forward(self, x: Tensor, timesteps: Tensor, condition: Tensor) -> Tensor:
@@ -126,7 +133,7 @@ class SuperresUNet(ModelMixin, ConfigMixin):
             condition: float N×K×h×w of any size; half of H×W as published.
 
         Returns:
-            float N×C×H×W.
+            float N×gC×H×W with g = `output_groups`.
 
         Raises:
             ValueError: the condition has another number of channels than the network was made for.

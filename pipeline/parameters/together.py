@@ -153,7 +153,7 @@ def _build_networks(p: Parameters) -> None:
 
 def _build_sdm(p: Parameters, size: Size) -> None:
     sdm = p.image_dm.sdm
-    build_network(sdm.network, _CHANNELS, sdm.diffusion.learns_variance, size)
+    build_network(sdm.network, _CHANNELS, sdm.diffusion.output_groups, size)
 
 
 def _build_ldm(p: Parameters, size: Size) -> None:

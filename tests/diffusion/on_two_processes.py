@@ -26,7 +26,7 @@ def train(folder, total_pairs=6):
     """Without dropout, whose noise belongs to a process."""
     torch.manual_seed(0)
     network = build_network(
-        NETWORK.model_copy(update={"dropout": 0.0}), 3, DIFFUSION.learns_variance, (8, 8)
+        NETWORK.model_copy(update={"dropout": 0.0}), 3, DIFFUSION.output_groups, (8, 8)
     )
     return Trainer(
         network,

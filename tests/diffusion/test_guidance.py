@@ -35,9 +35,8 @@ def inputs():
 
 def test_no_guidance_is_one_conditional_pass(inputs):
     network = Recorder()
-    prediction, variance = predict(network, *inputs, guidance=0.0)
+    prediction = predict(network, *inputs, guidance=0.0)
     assert network.batches == [2]
-    assert variance is None
     assert torch.equal(prediction, Recorder()(*inputs))
 
 
@@ -45,7 +44,7 @@ def test_no_guidance_is_one_conditional_pass(inputs):
 def test_guidance_follows_equation_3_12_in_one_pass_of_2n(inputs, s):
     x, timesteps, condition = inputs
     network = Recorder()
-    prediction, _ = predict(network, *inputs, guidance=s)
+    prediction = predict(network, *inputs, guidance=s)
     assert network.batches == [4]
     conditional = Recorder()(x, timesteps, condition)
     unconditional = Recorder()(x, timesteps, torch.zeros_like(condition))
@@ -55,21 +54,12 @@ def test_guidance_follows_equation_3_12_in_one_pass_of_2n(inputs, s):
     torch.testing.assert_close(prediction, unconditional + w * (conditional - unconditional))
 
 
-def test_variance_is_that_of_the_conditional_pass(inputs):
-    unguided, raw = predict(Recorder(learned=True), *inputs, guidance=0.0)
-    guided, variance = predict(Recorder(learned=True), *inputs, guidance=2.0)
-    assert torch.equal(variance, raw)
-    torch.testing.assert_close(variance, 10 * unguided)
-    assert not torch.allclose(guided, unguided)
-
-
-def test_a_wrong_number_of_channels_is_named(inputs):
-    class FourChannels(nn.Module):
-        def forward(self, x, timesteps, condition):
-            return torch.zeros(len(x), 4, 4, 4)
-
-    with pytest.raises(ValueError, match="got 4 channels, expected 3, or 6"):
-        predict(FourChannels(), *inputs, guidance=0.0)
+def test_further_channels_are_those_of_the_conditional_pass(inputs):
+    unguided = predict(Recorder(learned=True), *inputs, guidance=0.0)
+    guided = predict(Recorder(learned=True), *inputs, guidance=2.0)
+    assert torch.equal(guided[:, 3:], unguided[:, 3:])
+    torch.testing.assert_close(guided[:, 3:], 10 * unguided[:, :3])
+    assert not torch.allclose(guided[:, :3], unguided[:, :3])
 
 
 @pytest.mark.parametrize(
@@ -78,9 +68,9 @@ def test_a_wrong_number_of_channels_is_named(inputs):
 def test_outside_its_interval_guidance_costs_nothing(inputs, noise_level, guided):
     network = Recorder()
     interval = GuidanceInterval(above=0.2, up_to=3.0)
-    prediction, _ = predict(network, *inputs, 0.5, interval, noise_level)
+    prediction = predict(network, *inputs, 0.5, interval, noise_level)
     assert network.batches == [4 if guided else 2]
-    expected, _ = predict(Recorder(), *inputs, 0.5 if guided else 0.0)
+    expected = predict(Recorder(), *inputs, 0.5 if guided else 0.0)
     assert torch.equal(prediction, expected)
 
 
@@ -96,7 +86,7 @@ def test_a_network_that_keeps_its_conditions_predicts_the_same(monkeypatch, free
     settings = NetworkSettings(
         width=8, multipliers=[1, 2], blocks=1, attention=[], spade_channels=4, groups=4
     )
-    network = build_network(settings, 2, learns_variance=False, image_size=(8, 8)).eval()
+    network = build_network(settings, 2, output_groups=1, image_size=(8, 8)).eval()
     generator = torch.Generator().manual_seed(0)
     for weight in network.parameters():
         weight.copy_(torch.randn(weight.shape, generator=generator) / 5)
@@ -105,7 +95,7 @@ def test_a_network_that_keeps_its_conditions_predicts_the_same(monkeypatch, free
     for noise_level in (2.0, 1.0, 0.1):
         x = torch.randn(3, 3, 8, 8, generator=generator)
         times = torch.full((3,), 7)
-        got, _ = guided.predict(x, times, noise_level)
+        got = guided.predict(x, times, noise_level)
         alone = network(x, times, condition)
         expected = alone
         if noise_level > 0.2:
@@ -118,7 +108,7 @@ def test_gamma_and_beta_are_computed_once(monkeypatch):
     settings = NetworkSettings(
         width=8, multipliers=[1], blocks=1, attention=[], spade_channels=4, groups=4
     )
-    network = build_network(settings, 2, learns_variance=False, image_size=(8, 8)).eval()
+    network = build_network(settings, 2, output_groups=1, image_size=(8, 8)).eval()
     guided = GuidedNetwork(network, torch.rand(2, 2, 8, 8), 0.5)
     x, times = torch.randn(2, 3, 8, 8), torch.tensor([3, 3])
     guided.predict(x, times, 1.0)

@@ -19,7 +19,9 @@ from pipeline.diffusion.schedules import (
     Schedule,
     add_noise,
     make_betas,
+    split_output,
     target,
+    to_x0,
 )
 
 SCHEDULE = Schedule(make_betas(DiffusionSettings()))
@@ -124,6 +126,23 @@ def test_snr_weight_of_x0_is_clamped():
     weights = timestep_weights(settings, torch.tensor([0.001, 1.0, 80.0]))
     torch.testing.assert_close(weights, torch.tensor([0.3, 1.0, 5.0]))
     assert (timestep_weights(DiffusionSettings(), SCHEDULE.snr) == 1).all()
+
+
+def test_a_learned_skip_is_trained_by_the_error_of_the_clean_image():
+    settings = DiffusionSettings(
+        prediction="x0_learned_skip", loss="hybrid", snr_clamp=[0.5, 5.0], skip_deviation=0.1
+    )
+    output, x0, epsilon, x_t, t, defects = batch([2, 150, 600], channels=9)
+    loss = training_loss(output, x0, epsilon, x_t, t, defects, SCHEDULE, settings)
+    outputs = split_output(settings, output, 3)
+    error = to_x0(settings, outputs, x_t, *SCHEDULE.factors(t)) - x0
+    weights = SCHEDULE.snr[t].clamp(0.5, 5.0).view(-1, 1, 1, 1)
+    assert loss.simple.item() == pytest.approx((weights * error.square()).mean().item(), rel=1e-5)
+    loss.simple.backward(retain_graph=True)
+    assert output.grad[:, :6].flatten(1).any(dim=1).all() and not output.grad[:, 6:].any()
+    output.grad = None
+    loss.vb.backward()
+    assert not output.grad[:, :6].any() and output.grad[:, 6:].any()
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v", "x0", "x0_skip"])

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,36 @@ def test_a_gaussian_is_recovered(sampler, eta, steps, loss, prediction):
     assert drawn.std().item() == pytest.approx(0.25, abs=0.008)
 
 
+@pytest.mark.parametrize("loss", ["mse", "hybrid"])
+@pytest.mark.parametrize("guidance", [0.0, 0.5])
+def test_a_learned_skip_draws_the_deviation_that_it_learned(guidance, loss):
+    """A network that knows the mean, and how far from it the pixels are, needs no more."""
+    diffusion = DiffusionSettings(
+        schedule="cosine", prediction="x0_learned_skip", loss=loss, snr_clamp=[0.5, 20.0]
+    )
+    factor = 0.25 / diffusion.skip_deviation
+
+    def network(x, timesteps, condition):
+        mean, skip = (
+            torch.full_like(x, 0.2),
+            torch.full_like(x, 4 * math.atanh(math.log(factor) / 4)),
+        )
+        variance = [torch.full_like(x, -1.0)] if loss == "hybrid" else []
+        return torch.cat([mean, skip, *variance], dim=1)
+
+    settings = SamplerSettings(steps=60, spacing="quadratic", guidance=guidance)
+    module = Function(network)
+    drawn = draw(module, diffusion, torch.zeros(4, 1, 32, 32), generators(4), settings)
+    assert drawn.mean().item() == pytest.approx(0.2, abs=0.008)
+    assert drawn.std().item() == pytest.approx(0.25, abs=0.008)
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.forward = function
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_ddpm_steps_are_those_of_diffusers_linspace(learned):
     kind = "learned_range" if learned else "fixed_small"
@@ -154,22 +186,22 @@ class Counter(nn.Module):
 def test_one_network_call_a_step_on_the_original_timesteps(guidance, batch):
     network = Counter().train()
     settings = SamplerSettings(sampler="ddpm", steps=4, guidance=guidance)
-    drawn = draw(network, DiffusionSettings(), randn(3, 2, 8, 8), generators(3), settings)
+    drawn = draw(network, DiffusionSettings(loss="mse"), randn(3, 2, 8, 8), generators(3), settings)
     assert network.batches == [batch] * 4
     assert network.timesteps == [999, 666, 333, 0]
     assert network.training  # left as it was, but without dropout while it drew:
-    again = draw(network, DiffusionSettings(), randn(3, 2, 8, 8), generators(3), settings)
+    again = draw(network, DiffusionSettings(loss="mse"), randn(3, 2, 8, 8), generators(3), settings)
     assert torch.equal(drawn, again)
 
 
 @pytest.mark.parametrize(("sampler", "eta"), [("ddpm", 0.0), ("ddim", 1.0), ("dpmsolver++", 0.0)])
 def test_a_sample_does_not_depend_on_its_partners(sampler, eta):
     conditions, settings = randn(4, 2, 8, 8), SamplerSettings(sampler=sampler, steps=5, eta=eta)
-    drawn = draw(Counter(), DiffusionSettings(), conditions, generators(4), settings)
+    drawn = draw(Counter(), DiffusionSettings(loss="mse"), conditions, generators(4), settings)
     order = [2, 0, 3, 1]
     shuffled = draw(
         Counter(),
-        DiffusionSettings(),
+        DiffusionSettings(loss="mse"),
         conditions[order],
         [generators(4)[i] for i in order],
         settings,
@@ -177,7 +209,7 @@ def test_a_sample_does_not_depend_on_its_partners(sampler, eta):
     assert torch.equal(shuffled, drawn[order])
     others = draw(
         Counter(),
-        DiffusionSettings(),
+        DiffusionSettings(loss="mse"),
         torch.cat([conditions[:1], randn(3, 2, 8, 8, seed=9)]),
         generators(1) + generators(3, start=50),
         settings,
@@ -211,7 +243,7 @@ def test_bf16_stays_close_to_fp32():
     drawn = {
         precision: draw(
             Counter(),
-            DiffusionSettings(prediction="x0"),
+            DiffusionSettings(prediction="x0", loss="mse"),
             conditions,
             generators(2),
             SamplerSettings(steps=5, precision=precision),

@@ -7,11 +7,12 @@ from pydantic import ValidationError
 
 from pipeline.diffusion.schedules import (
     DiffusionSettings,
+    Outputs,
     Schedule,
     add_noise,
     make_betas,
+    split_output,
     target,
-    to_epsilon,
     to_x0,
 )
 
@@ -51,7 +52,7 @@ def test_noising_keeps_variance_one():
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v", "x0", "x0_skip"])
-def test_predictions_convert_back_to_image_and_noise(prediction):
+def test_predictions_convert_back_to_the_image(prediction):
     torch.manual_seed(0)
     settings = DiffusionSettings(schedule="cosine", prediction=prediction)
     schedule = Schedule(make_betas(settings))
@@ -59,12 +60,8 @@ def test_predictions_convert_back_to_image_and_noise(prediction):
     signal, noise = schedule.factors(torch.tensor([0, 10, 300, 600, 900]))
     x_t = add_noise(x0, epsilon, signal, noise)
     output = target(settings, x0, epsilon, signal, noise)
-    torch.testing.assert_close(
-        to_x0(settings, output, x_t, signal, noise), x0, atol=1e-4, rtol=1e-4
-    )
-    torch.testing.assert_close(
-        to_epsilon(settings, output, x_t, signal, noise), epsilon, atol=1e-4, rtol=1e-4
-    )
+    got = to_x0(settings, Outputs(output, None, None), x_t, signal, noise)
+    torch.testing.assert_close(got, x0, atol=1e-4, rtol=1e-4)
 
 
 def test_skip_weighs_output_and_observation_by_their_precision():
@@ -73,8 +70,58 @@ def test_skip_weighs_output_and_observation_by_their_precision():
     for snr, share in [(1 / settings.skip_deviation**2, 0.5), (1e-9, 0.0), (1e12, 1.0)]:
         signal, noise = (torch.tensor([(s / (1 + snr)) ** 0.5]) for s in (snr, 1))
         expected = share * x_t / signal + (1 - share) * output if share else output
-        got = to_x0(settings, output, x_t, signal, noise)
+        got = to_x0(settings, Outputs(output, None, None), x_t, signal, noise)
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_learned_skip_begins_at_the_given_deviation_and_follows_its_channels():
+    fixed = DiffusionSettings(prediction="x0_skip", skip_deviation=0.2)
+    learned = with_learned_skip(skip_deviation=0.2)
+    x_t, prediction = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
+    signal, noise = Schedule(make_betas(learned)).factors(torch.tensor([50, 400]))
+
+    def x0(settings, skip):
+        return to_x0(settings, Outputs(prediction, skip, None), x_t, signal, noise)
+
+    torch.testing.assert_close(x0(learned, torch.zeros(2, 3, 4, 4)), x0(fixed, None))
+    skip = torch.zeros(2, 3, 4, 4)
+    skip[0, 1, 2, 3] = 1e6  # noise is then all but nothing beside d, e⁴ · 0.2
+    skip[1] = -1e6
+    got = x0(learned, skip)
+    assert got[0, 1, 2, 3].item() == pytest.approx((x_t / signal)[0, 1, 2, 3].item(), abs=1e-3)
+    torch.testing.assert_close(got[1], prediction[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(got[0, 0], x0(fixed, None)[0, 0])
+
+
+def test_a_learned_skip_has_weights_of_the_clean_image():
+    with pytest.raises(
+        ValidationError, match=r"snr_clamp \[low, high\] where prediction is x0_lea"
+    ):
+        with_learned_skip(snr_clamp=None)
+
+
+@pytest.mark.parametrize("loss", ["mse", "hybrid"])
+@pytest.mark.parametrize("prediction", ["v", "x0_learned_skip"])
+def test_an_output_is_split_into_what_the_settings_name(prediction, loss):
+    settings = DiffusionSettings(prediction=prediction, loss=loss, snr_clamp=[0.5, 20.0])
+    output = torch.arange(3.0 * settings.output_groups).view(1, -1, 1, 1)
+    parts = split_output(settings, output, 3)
+    assert parts.prediction.flatten().tolist() == [0, 1, 2]
+    rest = [part for part in (parts.skip, parts.variance) if part is not None]
+    assert torch.equal(torch.cat([parts.prediction, *rest], dim=1), output)
+    assert (parts.skip is None) == (prediction == "v")
+    assert (parts.variance is None) == (loss == "mse")
+
+
+def test_an_output_of_other_channels_is_refused():
+    with pytest.raises(ValueError, match="got 3 channels, expected 2 · 3"):
+        split_output(DiffusionSettings(), torch.zeros(1, 3, 2, 2), 3)
+
+
+def with_learned_skip(**changes):
+    return DiffusionSettings.model_validate(
+        {"prediction": "x0_learned_skip", "loss": "mse", "snr_clamp": [0.5, 20.0], **changes}
+    )
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])

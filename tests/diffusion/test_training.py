@@ -91,7 +91,7 @@ def pairs(total=6, size=8, seed=0):
 
 def network(diffusion=DIFFUSION):
     torch.manual_seed(0)
-    return build_network(NETWORK, 3, diffusion.learns_variance, (8, 8))
+    return build_network(NETWORK, 3, diffusion.output_groups, (8, 8))
 
 
 def trainer(folder, settings=TRAINING, diffusion=DIFFUSION, val=True, extras=NO_EXTRAS):
@@ -377,7 +377,7 @@ def without_dropout(folder, **changes):
     torch.manual_seed(0)
     settings = NETWORK.model_copy(update={"dropout": 0.0})
     training = trainer(folder, with_changes(max_steps=4, evaluate_every_steps=4, **changes))
-    training._prepare(build_network(settings, 3, DIFFUSION.learns_variance, (8, 8)))
+    training._prepare(build_network(settings, 3, DIFFUSION.output_groups, (8, 8)))
     return training
 
 

@@ -36,7 +36,7 @@ def test_starts_at_zero_and_keeps_the_shape():
     network = small()
     output = network(torch.randn(2, 4, 8, 8), torch.tensor([3, 900]), torch.randn(2, 3, 32, 32))
     assert output.shape == (2, 4, 8, 8) and not output.any()
-    learned = build_concat_unet(SMALL, 4, (8, 8), 3, learns_variance=True)
+    learned = build_concat_unet(SMALL, 4, (8, 8), 3, output_groups=2)
     assert (
         learned(torch.randn(1, 4, 8, 8), torch.tensor([3]), torch.randn(1, 3, 8, 8)).shape[1] == 8
     )

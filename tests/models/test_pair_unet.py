@@ -243,3 +243,17 @@ def test_what_does_not_fit_is_refused(changes, size, message):
 def test_a_condition_is_refused():
     with pytest.raises(ValueError, match="got 2 channels, expected 0"):
         small()(noise(), TIMES, torch.zeros(2, 2, 8, 8))
+
+
+@pytest.mark.parametrize("architecture", ["concat", "two_encoder"])
+def test_further_outputs_come_in_groups_of_all_channels(architecture):
+    settings = SMALL.model_copy(update={"architecture": architecture, "unshuffle": 2})
+    network = build_pair_unet(settings, 1, (16, 16), output_groups=2).eval()
+    for head, channels in zip(network.outputs, network.parts, strict=True):
+        first = 0 if len(network.outputs) == 1 or channels == 3 else 3
+        numbers = torch.arange(first, first + channels).repeat_interleave(4)
+        nn.init.zeros_(head[-1].weight)
+        head[-1].bias.data = torch.cat([numbers, 10 + numbers]).float()
+    output = predict(network, noise(4, (16, 16)))
+    assert output.shape == (2, 8, 16, 16)
+    assert output[:, :, 5, 6].tolist() == [[0, 1, 2, 3, 10, 11, 12, 13]] * 2

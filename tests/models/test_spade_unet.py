@@ -20,10 +20,10 @@ TINY = NetworkSettings(
 )
 
 
-def tiny(image_size=(16, 16), learns_variance=False, **changes):
+def tiny(image_size=(16, 16), output_groups=1, **changes):
     torch.manual_seed(0)
     settings = TINY.model_copy(update=changes)
-    return build_network(settings, 3, learns_variance, image_size)
+    return build_network(settings, 3, output_groups, image_size)
 
 
 def parameters(modules):
@@ -49,7 +49,7 @@ def test_paper_configuration_has_652_million_parameters_of_which_99_in_spade():
     # without the instance-edge channel, as for the thesis's binary sets; with it (3 channels) both
     # figures round to the same
     with torch.device("meta"):
-        network = build_network(NetworkSettings(), 2, True, (256, 256))
+        network = build_network(NetworkSettings(), 2, 2, (256, 256))
     assert parameters([network]) == 652_026_118
     assert parameters([m for m in network.modules() if isinstance(m, SpadeNorm)]) == 99_298_048
 
@@ -58,7 +58,7 @@ def test_paper_configuration_has_the_encoder_of_guided_diffusion():
     from diffusers import UNet2DModel
 
     with torch.device("meta"):
-        network = build_network(NetworkSettings(), 2, True, (256, 256))
+        network = build_network(NetworkSettings(), 2, 2, (256, 256))
         reference = UNet2DModel(
             in_channels=3,
             out_channels=6,
@@ -140,7 +140,7 @@ def test_starts_at_zero_except_gamma_and_beta():
 @pytest.mark.parametrize("unshuffle", [1, 2])
 @pytest.mark.parametrize("size", [(16, 16), (24, 40)])
 def test_output_shapes_and_dependence_on_each_input(size, unshuffle):
-    network = tiny(size, learns_variance=True, unshuffle=unshuffle).eval()
+    network = tiny(size, output_groups=2, unshuffle=unshuffle).eval()
     randomise(network)
     x, t, condition = inputs(size=size)
     with torch.no_grad():

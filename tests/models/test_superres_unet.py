@@ -112,3 +112,8 @@ def test_what_does_not_fit_is_refused():
     x, times, condition = inputs()
     with pytest.raises(ValueError, match="got 4 channels, expected 5"):
         small()(x, times, condition[:, :4])
+
+
+def test_there_can_be_further_outputs():
+    network = build_superres_unet(SMALL, 4, 5, (16, 8), output_groups=2)
+    assert network(*inputs()).shape == (2, 8, 16, 8)
