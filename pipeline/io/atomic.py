@@ -6,6 +6,7 @@ since it may be a hard link into DVC's cache. What a killed process leaves is lo
 """
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -19,6 +20,9 @@ from pipeline.io.failures import writing
 
 # A journal commits all the files at once that wait for it: 400 small files in 0.1 s and not in 2 s.
 _SYNCS_AT_ONCE = 16
+# From here on the whole file system is synced instead: 1,920 small files in 0.04 s and not in 0.35,
+# none of it on the processor. Fewer files are not worth waiting for what others have written.
+_MANY_FILES = 256
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -119,6 +123,8 @@ def sync(path: Path) -> None:
 def _sync_all(folder: Path) -> None:
     walked = list(os.walk(folder))
     files = [Path(root, name) for root, _, names in walked for name in names]
+    if len(files) >= _MANY_FILES and _sync_file_system(folder):
+        return
     with ThreadPoolExecutor(_SYNCS_AT_ONCE) as pool:
         # a share for each thread: handing over every single file would take as long as its sync
         shares = [files[first::_SYNCS_AT_ONCE] for first in range(_SYNCS_AT_ONCE)]
@@ -126,6 +132,27 @@ def _sync_all(folder: Path) -> None:
             pass
         for _ in pool.map(sync, [Path(root) for root, _, _ in walked]):
             pass
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Linux's syncfs(2), which Python does not have; False where the system has none.
+
+    Before Linux 5.8 it does not tell of what could not be written.
+    """
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        return False
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        if syncfs(descriptor) == 0:
+            return True
+        error = ctypes.get_errno()
+        if error in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            return False
+        raise OSError(error, os.strerror(error), str(folder))
+    finally:
+        os.close(descriptor)
 
 
 def _sync_each(paths: list[Path]) -> None:

@@ -1,10 +1,14 @@
+import ctypes
 import errno
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
+from pipeline.io import atomic
 from pipeline.io.atomic import output_folder, sync, write_bytes, write_json
+from pipeline.io.failures import RefusedError
 
 
 def test_an_exception_leaves_the_old_folder_and_nothing_else(tmp_path):
@@ -75,3 +79,44 @@ def test_a_file_system_that_cannot_sync_is_no_failure_but_a_broken_disk_is(tmp_p
         sync(tmp_path)
     assert caught.value.errno == errno.EIO
     assert len(closed) == 3
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """How often a single file or folder was synced; from two files on the whole file system is."""
+    numbers, plain = [], os.fsync
+    monkeypatch.setattr(atomic, "_MANY_FILES", 2)
+    monkeypatch.setattr(os, "fsync", lambda number: numbers.append(number) or plain(number))
+    return numbers
+
+
+def write_two_files(target):
+    with output_folder(target) as work:
+        for name in ("one", "two"):
+            (work / name).write_text(name)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "syncfs"), reason="Linux alone has syncfs")
+def test_many_files_are_synced_with_their_file_system(tmp_path, synced):
+    write_two_files(tmp_path / "out")
+    assert len(synced) == 1  # the folder above
+    with output_folder(tmp_path / "few") as work:
+        (work / "one").write_text("one")
+    assert len(synced) == 1 + 3  # the file, its folder, the folder above
+
+
+@pytest.mark.parametrize("library", [SimpleNamespace(), SimpleNamespace(syncfs=lambda number: -1)])
+def test_where_a_file_system_cannot_be_synced_each_file_is(tmp_path, synced, monkeypatch, library):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: library)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.ENOSYS)
+    write_two_files(tmp_path / "out")
+    assert len(synced) == 4
+
+
+def test_a_disk_that_breaks_while_all_is_synced_leaves_nothing(tmp_path, synced, monkeypatch):
+    broken = SimpleNamespace(syncfs=lambda number: -1)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: broken)
+    monkeypatch.setattr(ctypes, "get_errno", lambda: errno.EIO)
+    with pytest.raises(RefusedError, match="the disk failed to read or write"):
+        write_two_files(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
