@@ -98,9 +98,8 @@ class GuidedNetwork:
             return self.network(x, timesteps, self._alone).float()
         times = 1 if self._keeps else 2
         inputs = x.repeat(times, 1, 1, 1), timesteps.repeat(times)
-        conditional, unconditional = self.network(*inputs, self._both).float().chunk(2)  # N×…
-        first = slice(0, x.shape[1])
-        guided = (1 + self.guidance) * conditional[:, first] - self.guidance * unconditional[
-            :, first
-        ]
-        return torch.cat([guided, conditional[:, x.shape[1] :]], dim=1)
+        conditional, unconditional = self.network(*inputs, self._both).float().chunk(2)  # N×gC×…
+        channels = x.shape[1]
+        mean, others = conditional[:, :channels], conditional[:, channels:]
+        guided = (1 + self.guidance) * mean - self.guidance * unconditional[:, :channels]
+        return torch.cat([guided, others], dim=1)

@@ -99,9 +99,8 @@ _ERROR_PER_X0_ERROR: dict[str, Callable[[DiffusionSettings, Tensor], Tensor]] = 
     "epsilon": lambda settings, snr: snr,
     "v": lambda settings, snr: snr + 1,
     "x0": lambda settings, snr: torch.ones_like(snr),
-    "x0_learned_skip": lambda settings, snr: torch.ones_like(
-        snr
-    ),  # `training_loss` takes that of x0
+    # whose error `training_loss` takes of the clean image
+    "x0_learned_skip": lambda settings, snr: torch.ones_like(snr),
     "x0_skip": lambda settings, snr: (1 + settings.skip_deviation**2 * snr) ** 2,
 }
 
