@@ -1,9 +1,10 @@
-"""Stage compose-mixes: the table of pairs of one mix, from the prepared and synthetic sets.
+"""Stage compose-mixes: the table of pairs of every mix, from the prepared and synthetic sets.
 
-Usage: python -m stages.compose_mixes <mix>
+One stage for all of them: a mix takes a moment, a process and DVC's look at a stage take longer.
+A segmenter depends on the folder of its own mix: it is not trained again when others change.
 """
 
-import sys
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -23,28 +24,29 @@ SCORES, OUT = Path("data/filtered/scores.parquet"), Path("data/mixes")
 
 
 def main() -> None:
-    """Write data/mixes/<mix>."""
+    """Write data/mixes, with a folder for each mix."""
     params = read_params()
     mixes, seed = read_mixes(params), value("seed", params)
-    name = sys.argv[1] if len(sys.argv) == 2 else None
-    if name not in mixes:
-        raise UserError(f"mix: got {name!r}, expected one of {', '.join(mixes)}")
-    settings, classes = mixes[name], read_classes(PREPARED)
+    classes = read_classes(PREPARED)
     augmentation = section(AugmentationSettings, "segmenters.augmentation", params)
     pasting = section(PastingSettings, "segmenters.pasting", params)
-    # a mix without synthetic pairs does not look at them, so they cannot change it
-    synthetic = (SYNTHETIC, _kept_pairs()) if settings.counts_synthetic else None
     prepared = (PREPARED, read_manifest(PREPARED))
-    with output_folder(OUT / name) as folder:
+    synthetic = None  # without a mix that counts them there need be none
+    if any(settings.counts_synthetic for settings in mixes.values()):
+        synthetic = (SYNTHETIC, _kept_pairs())
 
-        def paste(real: pd.DataFrame, count: int) -> PairSet:
-            pairs = load_pairs(PREPARED, real, verify=True)
-            return OUT / name, write_pasted(folder, pairs, real, count, pasting, classes, seed)
+    def paste(folder: Path, name: str, real: pd.DataFrame, count: int) -> PairSet:
+        pairs = load_pairs(PREPARED, real, verify=True)
+        return OUT / name, write_pasted(folder, pairs, real, count, pasting, classes, seed)
 
-        rows = compose_mix(name, settings, prepared, synthetic, seed, paste)
-        write_mix(folder, rows, settings, augmentation, classes)
-    sizes = rows.groupby(["part", "origin"]).size()
-    print(f"{name}: " + ", ".join(f"{size} {' '.join(key)}" for key, size in sizes.items()))
+    with output_folder(OUT) as out:
+        for name, settings in mixes.items():
+            pasted = partial(paste, out / name, name)
+            rows = compose_mix(name, settings, prepared, synthetic, seed, pasted)
+            write_mix(out / name, rows, settings, augmentation, classes)
+            sizes = rows.groupby(["part", "origin"]).size()
+            told = ", ".join(f"{size} {' '.join(key)}" for key, size in sizes.items())
+            print(f"{name}: {told}")
 
 
 def _kept_pairs() -> pd.DataFrame:

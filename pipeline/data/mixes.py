@@ -44,7 +44,7 @@ class Mix:
 
 def read_mix(folder: Path) -> Mix:
     """A mix as `composition.write_mix` left it; its name is the folder's."""
-    stage = f"compose-mixes@{folder.name}"
+    stage = "compose-mixes"
     with written_by(stage, folder / SUMMARY):
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         augmentation = summary["augmentation"]

@@ -96,7 +96,7 @@ def evaluate_run(run: SegmenterRun, test: pd.DataFrame) -> TestResults:
     if rows["id"].tolist() != test["id"].tolist():
         raise UserError(
             f"data/mixes/{run.mix.name}: its {len(rows)} test pairs are not the prepared set's "
-            f"{len(test)}; run compose-mixes@{run.mix.name} again"
+            f"{len(test)}; run compose-mixes again"
         )
     classes = run.mix.classes
     pairs = load_mix_pairs(rows, len(classes))

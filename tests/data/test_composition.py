@@ -139,7 +139,7 @@ def test_written_and_read_again(prepared, tmp_path):
     mix = read_mix(tmp_path / "mine")
     assert (mix.name, mix.classes, mix.augmentation) == ("mine", CLASSES, augmentation)
     assert mix.part("train")["id"].tolist() == rows["id"].iloc[:10].tolist()
-    with pytest.raises(UserError, match="run `dvc repro compose-mixes@other`"):
+    with pytest.raises(UserError, match="run `dvc repro compose-mixes`"):
         read_mix(tmp_path / "other")
 
 

@@ -78,7 +78,7 @@ def change(folder, changes):
 
 def update(params, changes):
     for name, new in changes.items():
-        if isinstance(new, dict) and isinstance(params.get(name), dict):
+        if name != "mixes" and isinstance(new, dict) and isinstance(params.get(name), dict):
             update(params[name], new)
         else:
             params[name] = new
@@ -215,12 +215,15 @@ def test_another_layout_draws_nothing_again(project, capsys):
     assert len(list(Path("data/synthetic/shards").iterdir())) == 2
 
 
-def test_shards_give_segmenters_the_pairs_that_files_give(project, monkeypatch):
+def test_shards_give_segmenters_the_pairs_that_files_give(project):
     """From drawing through the filter to a mix."""
-    mix = {"real": "all", "synthetic": "all", "baseline": "real_all"}
+    mixes = {
+        "real_all": {"real": "all", "synthetic": 0},
+        "both": {"real": "all", "synthetic": "all"},
+    }
     settings = PASTED | {
         "filter": {"score": "none", "minimal_defect_share": 0.001},
-        "segmenters": {"mixes": {"both": mix}},
+        "segmenters": {"mixes": mixes},
     }
     change(project, settings)
     train_image_dm.main()
@@ -230,7 +233,6 @@ def test_shards_give_segmenters_the_pairs_that_files_give(project, monkeypatch):
         change(project, settings | {"sampling": sampling})
         sample.main()
         filter_unet.main()
-        monkeypatch.setattr(sys, "argv", ["compose_mixes", "both"])
         compose_mixes.main()
         rows = read_mix(Path("data/mixes/both")).part("train")
         assert (rows["origin"] == "synthetic").sum() == count
