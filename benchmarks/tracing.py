@@ -23,6 +23,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from pipeline.io.params import read_yaml
 from pipeline.io.source_files import PACKAGES, traced
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,17 +77,22 @@ def _write_project(folder: Path, way: str) -> None:
         shutil.copyfile(ROOT / name, folder / name)
     sources = traced(ROOT)
     stages = YAML_FILES.load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    mixes = read_yaml(ROOT / "params.yaml")["segmenters"]["mixes"]
+    # an out of whose folders others depend on one each
+    inside = {"data/mixes": [f"data/mixes/{name}" for name in mixes]}
     if way == "listed":
         del stages["trace-code"]
     for name, stage in stages.items():
         if name != "trace-code":
-            stages[name] = _of_commands_only(stage, sources if way == "listed" else None)
+            stages[name] = _of_commands_only(stage, inside, sources if way == "listed" else None)
     with (folder / "dvc.yaml").open("w", encoding="utf-8") as file:
         YAML_FILES.dump({"stages": stages}, file)
     _dvc(folder, "init", "--no-scm")
 
 
-def _of_commands_only(stage: dict[str, Any], sources: dict[str, Any] | None) -> dict[str, Any]:
+def _of_commands_only(
+    stage: dict[str, Any], inside: dict[str, list[str]], sources: dict[str, Any] | None
+) -> dict[str, Any]:
     """The stage with a command that makes its outs, and without photos, which are not there."""
     outs = [
         next(iter(out)) if isinstance(out, dict) else out
@@ -98,8 +104,9 @@ def _of_commands_only(stage: dict[str, Any], sources: dict[str, Any] | None) -> 
             deps += sources[Path(dep).stem]
         elif "dataset.path" not in dep:
             deps.append(dep)
-    made = " ".join(json.dumps(out) for out in outs)
-    folders = " ".join(json.dumps(str(Path(out).parent)) for out in outs)
+    files = [file for out in outs for file in inside.get(out, [out])]
+    made = " ".join(json.dumps(file) for file in files)
+    folders = " ".join(json.dumps(str(Path(file).parent)) for file in files)
     kept = {key: stage[key] for key in ("matrix", "params") if key in stage}
     return kept | {"cmd": f"mkdir -p {folders} && touch {made}", "deps": deps, "outs": outs}
 
