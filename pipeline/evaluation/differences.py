@@ -80,10 +80,15 @@ def group_sums(counts: pd.DataFrame, figures: Mapping[str, Figure] = FIGURES) ->
         The columns figure, architecture, mix and those of `ratios.to_rows`.
     """
     groups = sorted(counts["group"].unique())
+    # sorted by photo and class once a run and not once a figure, which took most of the time
+    runs = {
+        key: (sorted(run["seed"].unique()), _stacked_seeds(run, groups))
+        for key, run in counts.groupby(["architecture", "mix"], sort=False)
+    }
     parts = []
     for figure, compute in figures.items():
-        for (architecture, mix), run in counts.groupby(["architecture", "mix"], sort=False):
-            rows = to_rows(group_ratios(run, compute, groups), sorted(run["seed"].unique()), groups)
+        for (architecture, mix), (seeds, stacked) in runs.items():
+            rows = to_rows(_sum_over_groups(stacked, compute), seeds, groups)
             parts.append(rows.assign(figure=figure, architecture=architecture, mix=mix))
     table = pd.concat(parts, ignore_index=True)
     return table[[*RUN, *table.columns.drop(RUN)]]
@@ -127,19 +132,23 @@ def group_ratios(counts: pd.DataFrame, compute: Figure, groups: list[str]) -> Ra
         compute: one of `FIGURES`.
         groups: G names, in the order that the result has.
     """
-    sums = [
-        [_per_group(each, of_seed, groups) for each in compute(stack_counts(of_seed))]
-        for _, of_seed in counts.groupby("seed")
-    ]
+    return _sum_over_groups(_stacked_seeds(counts, groups), compute)
+
+
+def _stacked_seeds(counts: pd.DataFrame, groups: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each seed the counts, N×C×4, and which photo belongs to which group, bool N×G."""
+    stacked = []
+    for _, of_seed in counts.groupby("seed"):
+        photos = of_seed.drop_duplicates("id").sort_values("id")
+        belongs = photos["group"].to_numpy()[:, None] == np.array(groups, dtype=object)
+        stacked.append((stack_counts(of_seed), belongs))
+    return stacked
+
+
+def _sum_over_groups(stacked: list[tuple[np.ndarray, np.ndarray]], compute: Figure) -> Ratios:
+    sums = [[each.T @ belongs for each in compute(counts)] for counts, belongs in stacked]
     numerator, denominator = np.moveaxis(np.array(sums, dtype=float), 1, 0)  # S×C×G each
     return Ratios(numerator, denominator)
-
-
-def _per_group(values: np.ndarray, counts: pd.DataFrame, groups: list[str]) -> np.ndarray:
-    """N×C, photos in the order of their ids, summed over the photos of each group: C×G."""
-    photos = counts.drop_duplicates("id").sort_values("id")
-    belongs = photos["group"].to_numpy()[:, None] == np.array(groups, dtype=object)  # N×G
-    return values.T @ belongs
 
 
 def _row(arm: Ratios, baseline: Ratios, draws: np.ndarray, comparisons: int) -> tuple:
