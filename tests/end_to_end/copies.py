@@ -35,7 +35,8 @@ def copy_checkout(folder: Path) -> None:
     """All that Git knows or would know, with the smoke preset on fewer photos, committed."""
     listing = sh(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listing.split("\0")):
-        if (ROOT / name).is_file():
+        # what was computed with other parameters is of no use, and DVC rewrites it for every stage
+        if name != "dvc.lock" and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     sh(folder, sys.executable, "-m", "pipeline.io.presets", "smoke")
