@@ -64,8 +64,9 @@ TRAINING = TrainingSettings(
     augment=GeometricSettings(horizontal_flip=0.5, rotation_degrees=20),
     log_every_steps=5,
     evaluate_every_steps=6,
-    checkpoint_every_s=0,
+    checkpoint_every_s=1000,
 )
+EVERY_STEP = {"checkpoint_every_s": 0}  # is saved: a tenth of a second each
 
 
 @pytest.fixture(autouse=True)
@@ -147,6 +148,7 @@ def run_killed_after(monkeypatch, folder, step, settings):
 def test_resumed_training_equals_unbroken_one(tmp_path, monkeypatch, monitor, precision):
     settings = with_changes(monitor=monitor, precision=precision)
     unbroken = trainer(tmp_path / "unbroken", settings).run()
+    settings = with_changes(monitor=monitor, precision=precision, **EVERY_STEP)
     for step in (4, 8):  # killed twice, between two rows of the curve and within an epoch
         run_killed_after(monkeypatch, tmp_path / "killed", step, settings)
     assert_same_state(trainer(tmp_path / "killed", settings).run(), unbroken)
@@ -160,7 +162,7 @@ def test_training_killed_by_signal_9_resumes_to_the_same_weights(tmp_path):
         "import sys; sys.path[:0] = ['tests/diffusion', '.'];"
         "from test_training import *; import time; slow = Trainer._step;"
         "Trainer._step = lambda *a: (time.sleep(0.1), slow(*a))[1];"
-        f"trainer(Path({str(tmp_path / 'killed')!r})).run()"
+        f"trainer(Path({str(tmp_path / 'killed')!r}), with_changes(**EVERY_STEP)).run()"
     )
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", script], env=environment)
@@ -175,8 +177,7 @@ def test_training_killed_by_signal_9_resumes_to_the_same_weights(tmp_path):
 
 
 def test_stop_signal_saves_the_step_at_hand(tmp_path, monkeypatch):
-    settings = with_changes(checkpoint_every_s=1000.0)
-    unbroken = trainer(tmp_path / "unbroken", settings).run()
+    unbroken = trainer(tmp_path / "unbroken").run()
     plain = Trainer._step
 
     def signalled(self, step, batch):
@@ -187,9 +188,9 @@ def test_stop_signal_saves_the_step_at_hand(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", signalled)
         with pytest.raises(StoppedError, match="the state after step 7 of 12 is saved"):
-            trainer(tmp_path / "stopped", settings).run()
+            trainer(tmp_path / "stopped").run()
     assert read_state(tmp_path / "stopped" / STATE_FILE).record.steps_done == 7
-    assert_same_state(trainer(tmp_path / "stopped", settings).run(), unbroken)
+    assert_same_state(trainer(tmp_path / "stopped").run(), unbroken)
 
 
 def test_learns(tmp_path):
@@ -199,7 +200,6 @@ def test_learns(tmp_path):
         drop_rate=0,
         log_every_steps=20,
         evaluate_every_steps=40,
-        checkpoint_every_s=60,
     )
     diffusion = DiffusionSettings(timesteps=100, loss="mse", prediction="x0")
     curve = trainer(tmp_path, settings, diffusion).run().record.curve
@@ -210,7 +210,7 @@ def test_learns(tmp_path):
 
 
 def test_losses_read_late_as_on_a_gpu_give_the_same_state_and_curve(tmp_path):
-    settings = with_changes(log_every_steps=5, checkpoint_every_s=0)
+    settings = with_changes(log_every_steps=5, **EVERY_STEP)
     at_once, late = trainer(tmp_path / "0", settings), trainer(tmp_path / "1", settings)
     late.losses.steps_late = 1
     at_once.run()
@@ -225,7 +225,7 @@ def test_losses_read_late_as_on_a_gpu_give_the_same_state_and_curve(tmp_path):
 
 @pytest.mark.parametrize("steps_late", [0, 1])
 def test_loss_that_is_not_a_number_names_the_step(tmp_path, steps_late):
-    broken = trainer(tmp_path)
+    broken = trainer(tmp_path, with_changes(**EVERY_STEP))
     broken.losses.steps_late = steps_late
     plain = broken._step
 

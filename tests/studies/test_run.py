@@ -242,7 +242,7 @@ def test_a_parameter_that_no_stage_has_is_told_with_its_axis(project):
 
 
 @pytest.mark.slow
-def test_a_failing_cell_leaves_the_others_and_is_run_again(kitchen):
+def test_a_failing_cell_leaves_the_others_and_is_run_again_and_a_finished_one_is_not(kitchen):
     results = kitchen / "docs/results/masks"
     marks = kitchen.with_name("marks")
     (marks / "break-real").touch()
@@ -279,10 +279,7 @@ def test_a_failing_cell_leaves_the_others_and_is_run_again(kitchen):
     assert done.stdout.count("finished before") == CELLS
     assert {path.name: path.read_bytes() for path in results.iterdir()} == before
 
-
-@pytest.mark.slow
-def test_an_experiment_whose_files_are_gone(kitchen):
-    study(kitchen, "masks")
+    # an experiment whose files are gone
     shutil.rmtree(kitchen / ".dvc" / "cache")
     done = study(kitchen, "masks")
     assert done.returncode == 1
@@ -295,7 +292,9 @@ def test_an_experiment_whose_files_are_gone(kitchen):
 
 
 @pytest.mark.slow
-def test_an_interrupted_study_goes_on(kitchen):
+def test_an_interrupted_study_goes_on_and_takes_in_what_is_not_committed(kitchen):
+    (kitchen / "stage.py").write_text(STAGE.replace("0.02", "0.04"))
+    write_yaml(kitchen / "params.yaml", WHOLE | {"filter": WHOLE["filter"] | {"keep": 3}})
     marks = kitchen.with_name("marks")
     (marks / "delay-augmented").touch()
     process = subprocess.Popen(
@@ -316,14 +315,6 @@ def test_an_interrupted_study_goes_on(kitchen):
     done = study(kitchen, "masks")
     assert done.returncode == 0, done.stderr
     assert ran(kitchen) == ["augmented 0.5"]
-
-
-@pytest.mark.slow
-def test_changes_that_are_not_committed_are_part_of_it(kitchen):
-    (kitchen / "stage.py").write_text(STAGE.replace("0.02", "0.04"))
-    write_yaml(kitchen / "params.yaml", WHOLE | {"filter": WHOLE["filter"] | {"keep": 3}})
-    done = study(kitchen, "masks")
-    assert done.returncode == 0, done.stderr
     table = pd.read_csv(kitchen / "docs/results/masks/masks.csv")
     assert table.groupby("masks")["defect_iou"].mean()["augmented"] == pytest.approx(0.545)
     assert sh(kitchen, "git", "status", "--short").split() == [
