@@ -11,6 +11,14 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+SEGMENTERS = {
+    "architectures": ["fpn"],
+    "baseline": "real_8",
+    "mixes": {
+        "real_8": {"real": 8, "synthetic": 0},
+        "real_8-synthetic_all": {"real": 8, "synthetic": "all"},
+    },
+}
 DEMO = {"fruits": 20, "views": 4}  # all recipes of defects, in a third of the demo's photos
 
 
@@ -41,7 +49,7 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
     sh(folder, sys.executable, "-m", "pipeline.io.presets", "smoke")
     # what differs between architectures is tested without the pipeline
-    _change(folder / "params.yaml", "segmenters", {"architectures": ["fpn"]})
+    _change(folder / "params.yaml", "segmenters", SEGMENTERS)
     _change(folder / "data/demo/params.yaml", "demo", DEMO)
     sh(folder, "git", "init", "-q")
     sh(folder, "git", "config", "user.email", "someone@example.org")

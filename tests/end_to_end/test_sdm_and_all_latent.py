@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.copies import commit, copy_checkout, go_back, hashes, ran, settings, sh
 
-NOT_DRAWN = ["real_all", "real_8"]  # mixes of the smoke preset without synthetic pairs
+NOT_DRAWN = ["real_8"]  # mixes without synthetic pairs
 pytestmark = pytest.mark.slow
 
 
