@@ -82,8 +82,21 @@ def write_params(**changes) -> None:
         YAML().dump(PARAMS | {"external": PARAMS["external"] | changes}, file)
 
 
+@pytest.fixture(scope="module")
+def segmenters(tmp_path_factory) -> Path:
+    """Two runs of two seeds."""
+    folder = tmp_path_factory.mktemp("segmenters")
+    for place, mix in enumerate(MIXES):
+        run = folder / f"unet-{mix}"
+        for seed in range(2):
+            network = NetworkSettings(encoder=ENCODER, encoder_weights=None)
+            build_segmenter("unet", network, 2, 2 * place + seed).save(run / f"seed_{seed}")
+        write_json(run / "run.json", {"classes": ["background", "mark"]})
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
+def project(segmenters, tmp_path, monkeypatch) -> Path:
     """A data set of two fields with six photos each, and two runs of two seeds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
@@ -101,12 +114,7 @@ def project(tmp_path, monkeypatch) -> Path:
             for folder, array in (("images", image), ("masks", mask)):
                 Path("elsewhere", folder).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(array).save(f"elsewhere/{folder}/{field}_{index}.png")
-    for place, mix in enumerate(MIXES):
-        run = Path(f"data/models/segmenters/unet-{mix}")
-        for seed in range(2):
-            network = NetworkSettings(encoder=ENCODER, encoder_weights=None)
-            build_segmenter("unet", network, 2, 2 * place + seed).save(run / f"seed_{seed}")
-        write_json(run / "run.json", {"classes": ["background", "mark"]})
+    shutil.copytree(segmenters, "data/models/segmenters")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield tmp_path
