@@ -25,6 +25,7 @@ COLUMNS = [
 ]  # fmt: skip
 MANIFEST = "manifest.parquet"
 SUMMARY = "mix.json"
+STAGE = "compose-mixes"  # that writes them
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,14 @@ class Mix:
 
 def read_mix(folder: Path) -> Mix:
     """A mix as `composition.write_mix` left it; its name is the folder's."""
-    stage = "compose-mixes"
-    with written_by(stage, folder / SUMMARY):
+    with written_by(STAGE, folder / SUMMARY):
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         augmentation = summary["augmentation"]
         classes = [
             ClassInfo(item["index"], item["name"], tuple(item["colour"]))
             for item in summary["classes"]
         ]
-    with written_by(stage, folder / MANIFEST):
+    with written_by(STAGE, folder / MANIFEST):
         rows = pd.read_parquet(folder / MANIFEST)
     return Mix(
         name=folder.name,

@@ -80,7 +80,7 @@ def group_sums(counts: pd.DataFrame, figures: Mapping[str, Figure] = FIGURES) ->
         The columns figure, architecture, mix and those of `ratios.to_rows`.
     """
     groups = sorted(counts["group"].unique())
-    # sorted by photo and class once a run and not once a figure, which took most of the time
+    # sorted by photo and class once a run, not once a figure
     runs = {
         key: (sorted(run["seed"].unique()), _stacked_seeds(run, groups))
         for key, run in counts.groupby(["architecture", "mix"], sort=False)

@@ -16,7 +16,7 @@ from pipeline.data.mixes import load_mix_pairs, read_mix
 from pipeline.io.errors import UserError
 from pipeline.io.images import read_image, read_mask, sha256_of
 from pipeline.io.manifests import read_manifest
-from pipeline.io.presets import compose
+from pipeline.io.presets import compose, merge
 from stages import (
     compose_mixes,
     filter_unet,
@@ -71,17 +71,9 @@ def change(folder, changes):
         },
     }
     for part in (tiny, changes):
-        update(params, part)
+        merge(params, part)
     with (folder / "params.yaml").open("w") as file:
         YAML().dump(params, file)
-
-
-def update(params, changes):
-    for name, new in changes.items():
-        if name != "mixes" and isinstance(new, dict) and isinstance(params.get(name), dict):
-            update(params[name], new)
-        else:
-            params[name] = new
 
 
 def test_pairs_are_drawn_small_and_enlarged(project, capsys):

@@ -242,7 +242,7 @@ def test_a_parameter_that_no_stage_has_is_told_with_its_axis(project):
 
 
 @pytest.mark.slow
-def test_a_failing_cell_leaves_the_others_and_is_run_again_and_a_finished_one_is_not(kitchen):
+def test_failed_cells_are_run_again_finished_ones_are_not_and_lost_files_are_told(kitchen):
     results = kitchen / "docs/results/masks"
     marks = kitchen.with_name("marks")
     (marks / "break-real").touch()
@@ -279,7 +279,6 @@ def test_a_failing_cell_leaves_the_others_and_is_run_again_and_a_finished_one_is
     assert done.stdout.count("finished before") == CELLS
     assert {path.name: path.read_bytes() for path in results.iterdir()} == before
 
-    # an experiment whose files are gone
     shutil.rmtree(kitchen / ".dvc" / "cache")
     done = study(kitchen, "masks")
     assert done.returncode == 1
